@@ -1,0 +1,44 @@
+"""asv plugin: find interpreters that really start; knows pyenv and asv's virtualenv environments, no benchmarks.
+
+asv takes the first ``python3.X`` on PATH. A pyenv shim whose version is not active is there, does not start, and ends
+the whole run with a traceback. This plugin asks virtualenv's own discovery instead, which tries each interpreter, and
+then for the ones that pyenv holds. asv says in one line which versions are nowhere, and goes on.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from asv.plugins.virtualenv import Virtualenv
+from python_discovery import get_interpreter
+
+
+@functools.cache
+def find_python(version: str) -> str | None:
+    """The path of an interpreter of that version ("3.12", "pypy3.10") that starts, or None."""
+    wanted = version if version.startswith("pypy") else f"cpython{version}"
+    found = get_interpreter(wanted) or get_interpreter(wanted, try_first_with=_held_by_pyenv(version))
+    return (found.system_executable or found.executable) if found else None
+
+
+def _held_by_pyenv(version: str) -> list[str]:
+    """Interpreters that pyenv holds of that version, active or not, newest first."""
+    root = os.environ.get("PYENV_ROOT")
+    if root is None:
+        try:
+            root = subprocess.run(["pyenv", "root"], check=True, capture_output=True, text=True).stdout.strip()
+        except (OSError, subprocess.CalledProcessError):
+            root = str(Path.home() / ".pyenv")
+    held = Path(root, "versions").glob(f"{version}*/bin/python{version}")
+    return sorted(map(str, held), key=lambda path: [int(digits) for digits in re.findall(r"\d+", path)], reverse=True)
+
+
+def setup() -> None:
+    """Called by asv when it loads the plugin: replace its search, which has no public way to be extended."""
+    if not hasattr(Virtualenv, "_find_python"):
+        raise RuntimeError("this asv has no Virtualenv._find_python to replace: dashboard/interpreters.py fits 0.6.6")
+    Virtualenv._find_python = staticmethod(find_python)

@@ -1,0 +1,23 @@
+"""Name, version and extras of the package; the build backend and the tools are set in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import setup
+
+setup(
+    name="sqlite-writes",
+    version="0.1.0",
+    description="How many processes can insert into one SQLite file at the same moment, checked row by row",
+    long_description=Path("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.9",
+    packages=["sqlite_writes"],
+    package_data={"sqlite_writes": ["py.typed"]},
+    # What asv measures needs nothing but the standard library.
+    install_requires=[],
+    extras_require={
+        "bench": ["asv==0.6.6", "virtualenv==21.15.8", "python-discovery==1.9.5", "rich==15.0.0"],
+        "test": ["mypy==2.4.1", "pre-commit==4.6.0", "pytest==9.2.0", "ruff==0.17.6"],
+    },
+)

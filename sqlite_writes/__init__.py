@@ -1,0 +1,24 @@
+"""Insert one row each from many processes into the same SQLite file at the same moment, and check every row.
+
+This file only re-exports the public names; each is documented where it is defined.
+"""
+
+from .burst import BurstError, BurstReport, insert_rows_in_parallel
+from .database import create_table, error_name, generate_example_rows, insert_row, row_count
+from .pool import Outcome, pool_map
+from .settings import SETTINGS, Settings
+
+__all__ = [
+    "SETTINGS",
+    "BurstError",
+    "BurstReport",
+    "Outcome",
+    "Settings",
+    "create_table",
+    "error_name",
+    "generate_example_rows",
+    "insert_row",
+    "insert_rows_in_parallel",
+    "pool_map",
+    "row_count",
+]

@@ -1,0 +1,56 @@
+"""The wrong way, kept to be measured beside the right one: what most people write first, and what it loses.
+
+Workers are forked from the caller by a plain ``Pool``, and connections are left to the garbage collector. Do not use.
+
+``with sqlite3.connect(…)`` commits and does not close. Up to Python 3.10 the connection is closed when the function
+returns; from 3.11 on it is part of a reference cycle and stays open until the garbage collector comes by. So the caller
+still has the file open when it forks, and each worker inherits SQLite's belief that this process holds the file's
+shared lock already, and does not ask the kernel for it. When the caller's collector closes that connection while the
+workers write, no lock tells it of them: it takes itself for the last user and deletes the WAL under them. Their commits
+succeed, in a file without a name (https://sqlite.org/howtocorrupt.html, section 2.6). Measured on 3.11: with the
+caller's collector off during the burst all 500 rows stay; with it on, 12 to 18 of them.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import sqlite3
+from functools import partial
+from typing import TYPE_CHECKING
+
+from .database import CREATE_TABLE, INSERT_ROW, count_rows, error_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .database import Row
+
+
+def naive_burst(database: str, rows: Sequence[Row], journal_mode: str = "wal") -> tuple[int, int]:
+    """Create the table, insert each row by plain ``Pool(n).map``, and return the numbers of failed and of lost rows.
+
+    The connections are leaked on purpose. The errors are handed back as values, because ``Pool.map`` would raise the
+    first and hide the others; else this is the code of the article that asked the question.
+    """
+    _create_table(database, journal_mode)
+    with multiprocessing.get_context("fork").Pool(len(rows)) as pool:
+        errors = pool.map(partial(_insert_row, database), rows)
+    kept = count_rows(database, rows)
+    lost = sum(error is None and not copies for error, copies in zip(errors, kept))
+    return sum(error is not None for error in errors), lost
+
+
+def _create_table(database: str, journal_mode: str) -> None:
+    with sqlite3.connect(database) as connection:
+        connection.execute(f"PRAGMA journal_mode = {journal_mode}")
+        connection.execute("DROP TABLE IF EXISTS messages")
+        connection.execute(CREATE_TABLE)
+
+
+def _insert_row(database: str, row: Row) -> str | None:
+    try:
+        with sqlite3.connect(database) as connection:
+            connection.execute(INSERT_ROW, row)
+    except sqlite3.Error as error:
+        return error_name(error)
+    return None

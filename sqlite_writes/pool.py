@@ -1,0 +1,502 @@
+"""Call one function in many processes at one moment: a process per item, all held at a gate, released together.
+
+Knows processes, pipes and clocks; knows no SQL, nothing of what the function does, and prints nothing.
+
+Three kinds of process take part. The caller starts a launcher, a fresh interpreter that holds none of the caller's
+open files; the launcher forks the workers, which is cheap because it is small; each worker warms up, waits at the gate,
+calls the function on its item and ends. Whoever dies, the rest notices: the launcher reads a pipe that ends with the
+caller, the caller one that ends with the launcher, and every worker has an alarm set in the kernel.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import math
+import mmap
+import os
+import pickle
+import select
+import signal
+import struct
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO, Callable, Generic, NoReturn, TypeVar
+
+from .process_limits import check_room_for_processes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+START_METHODS = ("forkserver", "fork")
+
+# Seconds beyond the deadline after which the kernel ends a worker, and the caller a launcher, that nobody ended.
+_GRACE = 10.0
+
+# What the launcher's interpreter runs: the caller's sys.path first, so that it imports the caller's packages.
+_BOOTSTRAP = """\
+import os, pickle, sys
+control = os.fdopen(int(sys.argv[1]), "rb")
+sys.path[:] = pickle.load(control)
+from sqlite_writes.pool import _launch
+_launch(control, int(sys.argv[2]))
+"""
+
+# A pipe write of up to PIPE_BUF bytes is never mixed with another's. So messages travel in chunks of that size, each
+# behind its item's number, its length, and whether it is the last: no lock, and a killed worker leaves no half chunk.
+_CHUNK_HEADER = struct.Struct("<IH?")
+_CHUNK_BYTES = getattr(select, "PIPE_BUF", 512) - _CHUNK_HEADER.size
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[Result]):
+    """What became of one item.
+
+    status: ``"returned"``, ``"raised"``, ``"killed"`` (by a signal that was not ours) or ``"timed out"`` (it had not
+        ended at the deadline, and we killed it).
+    result: what the function returned.
+    exception: what it raised, and its ``traceback`` as text. An exit without a word (``os._exit``) is a
+        ``ChildProcessError``.
+    killed_by: the number of the signal.
+    pid: the worker's process id; no two outcomes of one call share it.
+    ready, started, ended: seconds on ``time.monotonic``, one clock for all processes: when the worker was warm and
+        waited at the gate, when it called the function, when the function returned or raised. ``None`` if it never did.
+    """
+
+    status: str
+    pid: int
+    result: Result | None = None
+    exception: BaseException | None = None
+    traceback: str = ""
+    killed_by: int | None = None
+    ready: float | None = None
+    started: float | None = None
+    ended: float | None = None
+
+
+def pool_map(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    start_method: str = "forkserver",
+    deadline: float = 60.0,
+    warm_up: Callable[[], object] | None = None,
+) -> list[Outcome[Result]]:
+    """Call ``function(item)`` for every item at the same moment, each in a process of its own.
+
+    Every worker first calls ``warm_up`` (imports are done already), then waits at the gate; the launcher has called it
+    once too. When all wait there, the gate opens, once. Returns one outcome per item, in the order of the items; an
+    exception, a kill or a hang in one worker is data about its item and hides no other.
+
+    What is measured is ``function`` alone: ``started`` is taken after the gate, ``ended`` before anything is sent
+    back. Not measured: starting and ending processes, imports, ``warm_up``, pickling.
+
+    start_method: ``"forkserver"`` (the default, on every Python): the workers are forked from a freshly started
+        interpreter, so that nothing the caller holds open can reach them. The function and the items must be
+        picklable; a function of the main script works if the script guards its start with ``__name__``. ``"fork"``:
+        the workers descend from the caller; any function will do, and a SQLite connection that the caller holds open
+        loses rows (https://sqlite.org/howtocorrupt.html, section 2.6).
+    deadline: seconds from the call after which every worker that has not ended is killed; its outcome is
+        ``"timed out"``. If the workers are not all at the gate by then, it stays shut.
+
+    Every process is gone when this returns or raises, Ctrl-C included; if the caller itself is killed, the launcher
+    ends them. Raises ``ValueError`` for a deadline or start method that will not do, ``OSError`` before any start if
+    the system's limits do not leave room for so many processes, ``ChildProcessError`` if the launcher itself is
+    killed. Linux and macOS; elsewhere ``NotImplementedError``.
+    """
+    if not hasattr(os, "fork"):
+        raise NotImplementedError(f"pool_map needs os.fork, which {sys.platform} lacks: it runs on Linux and macOS")
+    if start_method not in START_METHODS:
+        raise ValueError(f"start_method {start_method!r} is not one of {', '.join(START_METHODS)}")
+    if isinstance(deadline, bool) or not isinstance(deadline, (int, float)) or not 0 < deadline < math.inf:
+        raise ValueError(f"deadline {deadline!r} is not a number of seconds above 0")
+    job = _Job(function, list(items), warm_up, time.monotonic() + deadline)
+    if not job.items:
+        return []
+    check_room_for_processes(len(job.items) + 1)
+
+    start = _start_launcher if start_method == "forkserver" else _fork_launcher
+    control_read, control_write = os.pipe()
+    report_read, report_write = os.pipe()
+    launcher = 0
+    status = 0
+    try:
+        try:
+            launcher, payload = start(job, control_read, report_write, (control_write, report_read))
+        finally:
+            os.close(control_read)
+            os.close(report_write)
+        _write(control_write, payload, until=job.deadline)
+        report, _ = _read(report_read, until=job.deadline + _GRACE)
+    finally:
+        # The end of the control pipe tells the launcher to kill and reap whatever is left, and to end.
+        os.close(control_write)
+        os.close(report_read)
+        if launcher:
+            status = _end_launcher(launcher)
+    return _outcomes(report, status)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What the launcher is asked to do; ``deadline`` is a moment on ``time.monotonic``."""
+
+    function: Callable[[Any], Any]
+    items: Sequence[Any]
+    warm_up: Callable[[], object] | None
+    deadline: float
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What the launcher reports of one worker; ``wait_status`` is None if the launcher killed it at the deadline."""
+
+    pid: int
+    wait_status: int | None
+    message: bytes | None
+    ready: float | None
+    started: float | None
+    ended: float | None
+
+
+# --------------------------------------------------------------------------------------------------- in the caller
+
+
+def _start_launcher(job: _Job, control: int, report: int, _: tuple[int, int]) -> tuple[int, bytes]:
+    """Start a fresh interpreter as the launcher; its process id and what to write into its control pipe."""
+    from subprocess import _args_from_interpreter_flags  # type: ignore[attr-defined]  # as multiprocessing does
+
+    if not sys.executable:
+        raise RuntimeError("sys.executable is empty: there is no interpreter to start the workers from")
+    try:
+        pickled_job = pickle.dumps(job)
+    except Exception as error:
+        raise ValueError(
+            f"the function or an item cannot be pickled, which start_method 'forkserver' needs: {error}"
+        ) from error
+    main = _path_of_main() if b"__main__" in pickled_job else None
+    for descriptor in (control, report):
+        os.set_inheritable(descriptor, True)
+    # A process group of its own keeps a terminal's Ctrl-C from the workers: the caller alone decides what to do.
+    pid = os.posix_spawn(
+        sys.executable,
+        [sys.executable, *_args_from_interpreter_flags(), "-c", _BOOTSTRAP, str(control), str(report)],
+        os.environ,
+        file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)],
+        setpgroup=0,
+    )
+    return pid, pickle.dumps(sys.path) + pickle.dumps(main) + pickled_job
+
+
+def _fork_launcher(job: _Job, control: int, report: int, callers: tuple[int, int]) -> tuple[int, bytes]:
+    """Fork the launcher from the caller, whose ends of the two pipes are ``callers``."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setpgid(0, 0)
+            for descriptor in callers:
+                os.close(descriptor)
+            _report(lambda: job, control, report)
+        finally:
+            os._exit(0)
+    return pid, b""
+
+
+def _path_of_main() -> tuple[str | None, str | None]:
+    """The name, or else the path, from which a fresh process can import the caller's main module."""
+    from multiprocessing import process
+
+    if getattr(process.current_process(), "_inheriting", False):
+        raise RuntimeError(
+            "pool_map was called while a fresh process imports the main script: "
+            "put the call behind if __name__ == '__main__'"
+        )
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    path = getattr(main, "__file__", None)
+    if spec is None and (path is None or not os.path.exists(path)):
+        raise ValueError(
+            "the function or an item belongs to a main module without a file, which a fresh process cannot import: "
+            "put it in a module, or use start_method='fork'"
+        )
+    return (spec.name, None) if spec is not None else (None, os.path.abspath(str(path)))
+
+
+def _end_launcher(launcher: int) -> int:
+    """Wait until the launcher has ended, by force if it does not; its wait status."""
+    until = time.monotonic() + _GRACE
+    pause = 0.0005
+    status = None
+    try:
+        while status is None and time.monotonic() < until:
+            status = _wait_status(launcher, os.WNOHANG)
+            if status is None:
+                time.sleep(pause)
+                pause = min(2 * pause, 0.02)
+    finally:
+        if status != 0:  # it was killed, hangs, or a second Ctrl-C came: its workers may be alive
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(launcher, signal.SIGKILL)
+            if status is None:
+                status = _wait_status(launcher, 0)
+    return status or 0
+
+
+def _wait_status(pid: int, options: int) -> int | None:
+    """The process's wait status, or None while it runs; 0 if somebody else in this process has already reaped it."""
+    try:
+        done, status = os.waitpid(pid, options)
+    except ChildProcessError:
+        return 0
+    return status if done else None
+
+
+def _outcomes(report: bytes, launcher_status: int) -> list[Outcome[Any]]:
+    try:
+        error, records = pickle.loads(report)
+    except Exception:
+        code = os.waitstatus_to_exitcode(launcher_status)
+        how = f"was killed by signal {-code}" if code < 0 else f"exited with status {code} before it reported"
+        raise ChildProcessError(f"the process that starts the workers {how}; no worker is left running") from None
+    if error is not None:
+        raise error
+    return [_outcome(record) for record in records]
+
+
+def _outcome(record: _Record) -> Outcome[Any]:
+    """Make sense of what is known about one worker."""
+    status, result, exception, text, killed_by = "returned", None, None, "", None
+    if record.message is not None:
+        payload, text = pickle.loads(record.message)
+        try:
+            result, exception = pickle.loads(payload)
+        except Exception as error:
+            exception = pickle.UnpicklingError(f"what the worker sent cannot be unpickled: {error}")
+        if exception is not None:
+            status = "raised"
+    elif record.wait_status is None:
+        status = "timed out"
+    elif os.WIFSIGNALED(record.wait_status):
+        status, killed_by = "killed", os.WTERMSIG(record.wait_status)
+    else:
+        code = os.WEXITSTATUS(record.wait_status)
+        status, exception = "raised", ChildProcessError(f"the worker exited with status {code} and without a result")
+    return Outcome(
+        status=status,
+        pid=record.pid,
+        result=result,
+        exception=exception,
+        traceback=text,
+        killed_by=killed_by,
+        ready=record.ready,
+        started=record.started,
+        ended=record.ended,
+    )
+
+
+# ------------------------------------------------------------------------------------------------- in the launcher
+
+
+def _launch(control: BinaryIO, report: int) -> NoReturn:
+    """The launcher's whole life, in a fresh interpreter whose control pipe has already given it ``sys.path``."""
+
+    def load_job() -> _Job:
+        main = pickle.load(control)
+        if main is not None:
+            _import_main(*main)
+        job: _Job = pickle.load(control)
+        return job
+
+    _report(load_job, control.fileno(), report)
+    os._exit(0)
+
+
+def _import_main(name: str | None, path: str | None) -> None:
+    """Import the caller's main script under another name, as multiprocessing does for its spawned processes."""
+    from multiprocessing import process, spawn
+
+    current: Any = process.current_process()
+    current._inheriting = True
+    try:
+        spawn.prepare({"init_main_from_name": name} if name else {"init_main_from_path": path})
+    finally:
+        del current._inheriting
+
+
+def _report(load_job: Callable[[], _Job], control: int, report: int) -> None:
+    """Run the job and write ``(exception or None, records)`` to the report pipe."""
+    error: Exception | None = None
+    records: list[_Record] = []
+    try:
+        job = load_job()
+    except Exception as reason:
+        error = RuntimeError(f"the function cannot be loaded in a fresh process: {reason!r}")
+    else:
+        try:
+            records = _run_workers(job, control, report)
+        except OSError as reason:
+            error = reason
+    with contextlib.suppress(BrokenPipeError), os.fdopen(report, "wb") as pipe:  # broken: the caller is gone
+        pipe.write(pickle.dumps((error, records)))
+
+
+def _run_workers(job: _Job, control: int, report: int) -> list[_Record]:
+    """Fork the workers, open the gate when all are there, collect what they send, and reap every one of them."""
+    count = len(job.items)
+    # Shared with the workers: when the gate opened, then for each worker when it was ready, started and ended.
+    clock = memoryview(mmap.mmap(-1, 8 * (1 + 3 * count))).cast("d")
+    gate, ready, messages = os.pipe(), os.pipe(), os.pipe()
+    launchers_ends = (gate[1], ready[0], messages[0], control, report)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, as a caller may have it, there would be no wait status
+    if job.warm_up is not None:
+        # Once here, so that what it initialises is in pages that the workers share (1000 of them: 1.3 GB, not 1.7). If
+        # it fails it fails in every worker too, and there it is reported.
+        with contextlib.suppress(Exception):
+            job.warm_up()
+    gc.collect()
+    gc.freeze()  # a collection in a worker would write to, and so copy, every page that holds an object
+    pids: list[int] = []
+    stream, at_end = b"", False
+    try:
+        for index in range(count):
+            try:
+                pid = os.fork()
+            except OSError as error:
+                raise OSError(error.errno, f"only {index} of {count} workers could be started: {error}") from error
+            if pid == 0:
+                _work(job, index, clock, launchers_ends, gate[0], ready[1], messages[1])
+            pids.append(pid)
+        for descriptor in (gate[0], ready[1], messages[1]):
+            os.close(descriptor)
+        _, all_ready = _read(ready[0], until=job.deadline, control=control)
+        if all_ready:
+            clock[0] = time.monotonic()
+            os.close(gate[1])
+            stream, at_end = _read(messages[0], until=job.deadline, control=control)
+    finally:
+        statuses = [_reap(pid, at_end) for pid in pids]
+    return [
+        _Record(pid, status, message, *(moment or None for moment in clock[3 * index + 1 : 3 * index + 4]))
+        for index, (pid, status, message) in enumerate(zip(pids, statuses, _reassemble(stream, count)))
+    ]
+
+
+def _reap(pid: int, at_end: bool) -> int | None:
+    """Take the worker's wait status, killing it if need be; None if it still ran although it was not at its end.
+
+    At the end of the messages every worker has closed its pipe, so it is exiting: a kill no longer changes its status.
+    """
+    done, status = os.waitpid(pid, os.WNOHANG)
+    if done:
+        return status
+    os.kill(pid, signal.SIGKILL)
+    _, status = os.waitpid(pid, 0)
+    return status if at_end else None
+
+
+def _reassemble(stream: bytes, count: int) -> list[bytes | None]:
+    """Each worker's whole message, or None where its last chunk did not come."""
+    chunks: list[list[bytes]] = [[] for _ in range(count)]
+    whole: list[bytes | None] = [None] * count
+    position = 0
+    while position + _CHUNK_HEADER.size <= len(stream):
+        index, length, last = _CHUNK_HEADER.unpack_from(stream, position)
+        position += _CHUNK_HEADER.size
+        chunks[index].append(stream[position : position + length])
+        position += length
+        if last:
+            whole[index] = b"".join(chunks[index])
+    return whole
+
+
+# --------------------------------------------------------------------------------------------------- in the worker
+
+
+def _work(
+    job: _Job,
+    index: int,
+    clock: memoryview[float],
+    launchers_ends: Sequence[int],
+    gate: int,
+    ready: int,
+    messages: int,
+) -> NoReturn:
+    """A worker's whole life: warm up, wait at the gate, call the function, send what came of it, end."""
+    try:
+        for descriptor in launchers_ends:
+            os.close(descriptor)
+        # If caller and launcher are both killed while this worker hangs, the kernel ends it.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, max(job.deadline - time.monotonic(), 0) + _GRACE)
+        result, exception, text = None, None, ""
+        try:
+            if job.warm_up is not None:
+                job.warm_up()
+            clock[3 * index + 1] = time.monotonic()
+            os.close(ready)
+            os.read(gate, 1)  # returns when the launcher closes the other end, or dies
+            if clock[0]:
+                clock[3 * index + 2] = time.monotonic()
+                try:
+                    result = job.function(job.items[index])
+                finally:
+                    clock[3 * index + 3] = time.monotonic()
+        except BaseException as error:
+            exception, text = error, traceback.format_exc()
+        _send(messages, index, _pickle_message(result, exception, text))
+    finally:
+        os._exit(0)
+
+
+def _pickle_message(result: object, exception: BaseException | None, text: str) -> bytes:
+    try:
+        payload = pickle.dumps((result, exception))
+    except Exception as error:
+        what = result if exception is None else exception
+        payload = pickle.dumps((None, pickle.PicklingError(f"{what!r} cannot be pickled: {error}")))
+    return pickle.dumps((payload, text))
+
+
+def _send(pipe: int, index: int, message: bytes) -> None:
+    for first in range(0, len(message), _CHUNK_BYTES):
+        chunk = message[first : first + _CHUNK_BYTES]
+        os.write(pipe, _CHUNK_HEADER.pack(index, len(chunk), first + _CHUNK_BYTES >= len(message)) + chunk)
+
+
+# ------------------------------------------------------------------------------------------------ pipes with an end
+
+
+def _read(pipe: int, until: float, control: int | None = None) -> tuple[bytes, bool]:
+    """Read the pipe until its end, the moment ``until``, or the control pipe's end; the bytes, and was it the first."""
+    chunks: list[bytes] = []
+    poll = select.poll()  # not select(), which refuses descriptors from 1024 on
+    for source in (pipe,) if control is None else (pipe, control):
+        poll.register(source, select.POLLIN)
+    while True:
+        if pipe not in dict(poll.poll(_milliseconds_to(until))):
+            return b"".join(chunks), False
+        chunk = os.read(pipe, 1 << 16)
+        if not chunk:
+            return b"".join(chunks), True
+        chunks.append(chunk)
+
+
+def _write(pipe: int, data: bytes, until: float) -> None:
+    """Write until all is written, or until the moment ``until``, or until nobody reads any more."""
+    os.set_blocking(pipe, False)
+    poll = select.poll()
+    poll.register(pipe, select.POLLOUT)
+    view = memoryview(data)
+    with contextlib.suppress(BrokenPipeError):
+        while view and poll.poll(_milliseconds_to(until)):
+            view = view[os.write(pipe, view) :]
+
+
+def _milliseconds_to(moment: float) -> float:
+    # poll() takes a C int of milliseconds: after at most a day the loops above would look again, and find it past.
+    return 1000 * min(max(moment - time.monotonic(), 0), 86_400)

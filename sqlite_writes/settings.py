@@ -1,0 +1,70 @@
+"""How a worker writes: journal mode, synchronous, busy timeout, transaction mode; and the named combinations.
+
+Data only: nothing here knows SQL or processes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_ALLOWED: Mapping[str, tuple[str, ...]] = {
+    "journal_mode": ("delete", "wal"),
+    "synchronous": ("full", "normal", "off"),
+    "transaction": ("implicit", "immediate"),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How one row is written.
+
+    journal_mode: ``"delete"`` or ``"wal"``; a property of the file, set once by ``create_table``.
+    synchronous: ``"full"``, ``"normal"`` or ``"off"``; what is synced before a commit returns
+        (https://sqlite.org/pragma.html#pragma_synchronous).
+    busy_timeout: seconds that SQLite's busy handler waits for a lock before ``database is locked``.
+    transaction: ``"implicit"`` takes the write lock at the INSERT, as the ``sqlite3`` module does by default;
+        ``"immediate"`` takes it at BEGIN.
+
+    A value that is not allowed is a ``ValueError`` that names it and what is.
+    """
+
+    journal_mode: str = "delete"
+    synchronous: str = "full"
+    busy_timeout: float = 5.0
+    transaction: str = "implicit"
+
+    def __post_init__(self) -> None:
+        for field, allowed in _ALLOWED.items():
+            value = getattr(self, field)
+            if value not in allowed:
+                raise ValueError(f"{field} {value!r} is not one of {', '.join(allowed)}")
+        timeout = self.busy_timeout
+        # SQLite takes the timeout as a C int of milliseconds.
+        if not isinstance(timeout, (int, float)) or not math.isfinite(timeout) or not 0 <= timeout <= 2_000_000:
+            raise ValueError(f"busy_timeout {timeout!r} is not a number of seconds from 0 to 2000000")
+
+
+SETTINGS: dict[str, Settings] = {
+    # What sqlite3.connect(path) gives: the question as it was asked.
+    "default": Settings(),
+    # The usual advice: readers and the writer no longer block each other, and a commit needs one sync, not three.
+    "wal": Settings(journal_mode="wal"),
+    # The usual advice in full. No sync at a commit: the last commits may be gone after a power loss.
+    "wal-normal": Settings(journal_mode="wal", synchronous="normal", transaction="immediate"),
+    # Only a longer timeout: the errors go, the slow tail stays.
+    "patient": Settings(busy_timeout=60.0, transaction="immediate"),
+}
+
+
+def resolve_settings(settings: str | Settings) -> Settings:
+    """The ``Settings`` of that name, or the given ``Settings`` itself; ``ValueError`` for an unknown name."""
+    if isinstance(settings, Settings):
+        return settings
+    if not isinstance(settings, str) or settings not in SETTINGS:
+        raise ValueError(f"settings {settings!r} is not a Settings nor one of {', '.join(SETTINGS)}")
+    return SETTINGS[settings]
