@@ -8,6 +8,7 @@ then for the ones that pyenv holds. asv says in one line which versions are nowh
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import re
 import subprocess
@@ -41,4 +42,5 @@ def setup() -> None:
     """Called by asv when it loads the plugin: replace its search, which has no public way to be extended."""
     if not hasattr(Virtualenv, "_find_python"):
         raise RuntimeError("this asv has no Virtualenv._find_python to replace: dashboard/interpreters.py fits 0.6.6")
+    logging.getLogger("python_discovery").setLevel(logging.WARNING)  # asv prints what any library logs
     Virtualenv._find_python = staticmethod(find_python)

@@ -131,7 +131,7 @@ def pool_map(
         finally:
             os.close(control_read)
             os.close(report_write)
-        _write(control_write, payload, until=job.deadline)
+        _write(control_write, payload, until=job.deadline + _GRACE)
         report, _ = _read(report_read, until=job.deadline + _GRACE)
     finally:
         # The end of the control pipe tells the launcher to kill and reap whatever is left, and to end.
@@ -169,8 +169,14 @@ class _Record:
 
 def _start_launcher(job: _Job, control: int, report: int, _: tuple[int, int]) -> tuple[int, bytes]:
     """Start a fresh interpreter as the launcher; its process id and what to write into its control pipe."""
+    from multiprocessing import process
     from subprocess import _args_from_interpreter_flags  # type: ignore[attr-defined]  # as multiprocessing does
 
+    if getattr(process.current_process(), "_inheriting", False):
+        raise RuntimeError(
+            "pool_map was called while a fresh process imports the main script: "
+            "put the call behind if __name__ == '__main__'"
+        )
     if not sys.executable:
         raise RuntimeError("sys.executable is empty: there is no interpreter to start the workers from")
     try:
@@ -209,13 +215,6 @@ def _fork_launcher(job: _Job, control: int, report: int, callers: tuple[int, int
 
 def _path_of_main() -> tuple[str | None, str | None]:
     """The name, or else the path, from which a fresh process can import the caller's main module."""
-    from multiprocessing import process
-
-    if getattr(process.current_process(), "_inheriting", False):
-        raise RuntimeError(
-            "pool_map was called while a fresh process imports the main script: "
-            "put the call behind if __name__ == '__main__'"
-        )
     main = sys.modules["__main__"]
     spec = getattr(main, "__spec__", None)
     path = getattr(main, "__file__", None)
@@ -312,6 +311,11 @@ def _launch(control: BinaryIO, report: int) -> NoReturn:
         job: _Job = pickle.load(control)
         return job
 
+    # posix_spawn hands on whatever the caller has made inheritable.
+    for descriptor in [int(name) for name in os.listdir("/dev/fd")]:
+        if descriptor > 2 and descriptor not in (control.fileno(), report):
+            with contextlib.suppress(OSError):  # the listing's own
+                os.close(descriptor)
     _report(load_job, control.fileno(), report)
     os._exit(0)
 
@@ -374,7 +378,7 @@ def _run_workers(job: _Job, control: int, report: int) -> list[_Record]:
         for descriptor in (gate[0], ready[1], messages[1]):
             os.close(descriptor)
         _, all_ready = _read(ready[0], until=job.deadline, control=control)
-        if all_ready:
+        if all_ready and time.monotonic() < job.deadline:
             clock[0] = time.monotonic()
             os.close(gate[1])
             stream, at_end = _read(messages[0], until=job.deadline, control=control)

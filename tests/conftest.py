@@ -1,0 +1,71 @@
+"""What several test files need: a database, a way to see that no process is left, and interpreters to run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> str:
+    """The path of a database that does not exist yet."""
+    return str(tmp_path / "messages.db")
+
+
+@pytest.fixture
+def marked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[int]]]:
+    """Mark, by an environment variable, every process that this test starts; gives the ids of those that live.
+
+    At the end of the test, whatever it was, none may be left.
+    """
+    mark = f"SQLITE_WRITES_TEST={uuid.uuid4()}"
+    monkeypatch.setenv(*mark.split("=", 1))
+
+    def living() -> list[int]:
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if mark.encode() in (folder / "environ").read_bytes().split(b"\0"):
+                    found.append(int(folder.name))
+            except OSError:  # ended meanwhile, or a zombie, or not ours
+                continue
+        return sorted(set(found) - {os.getpid()})
+
+    yield living
+    if sys.platform.startswith("linux"):
+        wait_until(lambda: not living(), "every process that the test started has ended")
+
+
+def wait_until(true: Callable[[], object], what: str, seconds: float = 30.0) -> None:
+    """Wait for a condition that has no event of its own; fail, saying what was awaited."""
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until, f"not within {seconds:g} s: {what}"
+        time.sleep(0.01)
+
+
+def run_script(
+    script: str, *arguments: str, python: str = sys.executable, flags: tuple[str, ...] = ("-W", "error")
+) -> subprocess.CompletedProcess[str]:
+    """Run a script as a program of its own that can import this project."""
+    return subprocess.run(
+        [python, *flags, "-c", script, *arguments],
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )

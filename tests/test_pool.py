@@ -1,0 +1,272 @@
+"""The pool: the gate, one outcome per item whatever happens, and no process left on any way out."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Callable
+
+import pytest
+
+from sqlite_writes import pool_map
+
+from . import workers
+from .conftest import PROJECT, run_script, wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Living = Callable[[], list[int]]
+
+
+def test_results_come_in_the_order_of_the_items(marked: Living) -> None:
+    outcomes = pool_map(workers.double, range(20))
+    assert [outcome.result for outcome in outcomes] == [2 * number for number in range(20)]
+    assert {outcome.status for outcome in outcomes} == {"returned"}
+
+
+def test_no_items_give_no_outcomes() -> None:
+    assert pool_map(workers.double, []) == []
+
+
+@pytest.mark.parametrize("start_method", ["forkserver", "fork"])
+def test_every_item_has_a_process_of_its_own_and_all_wait_at_the_gate(start_method: str, marked: Living) -> None:
+    outcomes = pool_map(workers.process_id, range(100), start_method=start_method)
+    pids = [outcome.result for outcome in outcomes]
+    assert pids == [outcome.pid for outcome in outcomes]
+    assert len(set(pids)) == 100
+    assert os.getpid() not in pids
+    assert max(outcome.ready or 0 for outcome in outcomes) <= min(outcome.started or 0 for outcome in outcomes)
+    assert all((outcome.started or 0) <= (outcome.ended or 0) for outcome in outcomes)
+
+
+def test_an_exception_is_one_outcome_and_hides_no_other(marked: Living) -> None:
+    outcomes = pool_map(workers.fail_on_odd, range(10))
+    assert [outcome.status for outcome in outcomes] == ["returned", "raised"] * 5
+    assert [outcome.result for outcome in outcomes[::2]] == [0, 2, 4, 6, 8]
+    assert [repr(outcome.exception) for outcome in outcomes[1::2]] == [f"KeyError({n})" for n in (1, 3, 5, 7, 9)]
+    assert "fail_on_odd" in outcomes[1].traceback
+
+
+def test_large_results_arrive_whole(marked: Living) -> None:
+    outcomes = pool_map(workers.megabyte, range(20))
+    assert [outcome.result for outcome in outcomes] == [bytes([number]) * (1 << 20) for number in range(20)]
+
+
+def test_each_misbehaviour_is_told_apart(marked: Living) -> None:
+    ways = ["fine", "killed", "exits", "sys.exit", "unpicklable result", "unpicklable exception", "interrupted", "fine"]
+    outcomes = dict(enumerate(pool_map(workers.misbehave, ways, deadline=50)))
+    assert [outcome.status for outcome in outcomes.values()] == ["returned", "killed", *["raised"] * 5, "returned"]
+    assert outcomes[1].killed_by == signal.SIGKILL
+    assert "status 3" in str(outcomes[2].exception)
+    assert isinstance(outcomes[3].exception, SystemExit)
+    assert "cannot be pickled" in str(outcomes[4].exception)
+    assert "cannot be unpickled" in str(outcomes[5].exception)
+    assert "BadToPickle" in outcomes[5].traceback
+    assert isinstance(outcomes[6].exception, KeyboardInterrupt)
+
+
+@pytest.mark.parametrize("how", ["hangs", "stopped"])
+def test_a_worker_that_does_not_end_is_killed_at_the_deadline(how: str, marked: Living) -> None:
+    called = time.monotonic()
+    outcomes = pool_map(workers.misbehave, ["fine", how, "fine"], deadline=3)
+    assert [outcome.status for outcome in outcomes] == ["returned", "timed out", "returned"]
+    assert outcomes[1].started is not None
+    assert outcomes[1].ended is None
+    # The kill and the reaping come after the deadline; the grace for a launcher that does not answer is 10 s.
+    assert 3 <= time.monotonic() - called < 10
+
+
+def test_a_deadline_before_the_gate_opens_leaves_it_shut(marked: Living) -> None:
+    outcomes = pool_map(workers.double, [1, 2], deadline=0.001)
+    assert [(outcome.status, outcome.started) for outcome in outcomes] == [("timed out", None)] * 2
+
+
+def test_every_worker_is_warm_before_the_gate(marked: Living) -> None:
+    outcomes = pool_map(workers.calls_so_far, range(5), warm_up=workers.count_call)
+    assert [outcome.result for outcome in outcomes] == [2] * 5  # once in the launcher, once in the worker
+
+
+def test_a_warm_up_that_fails_is_every_outcome(marked: Living) -> None:
+    outcomes = pool_map(workers.double, range(3), warm_up=workers.fail_to_warm_up)
+    assert [(outcome.status, outcome.started, str(outcome.exception)) for outcome in outcomes] == [
+        ("raised", None, "cold")
+    ] * 3
+
+
+def test_a_worker_inherits_no_descriptor_of_the_caller_unless_forked_from_it(tmp_path: Path, marked: Living) -> None:
+    with (tmp_path / "open").open("w") as file:
+        # A high number, which no descriptor of the pool's own has.
+        descriptor = os.dup2(file.fileno(), 500)
+        try:
+            assert [outcome.result for outcome in pool_map(workers.is_open, [descriptor])] == [False]
+            assert [o.result for o in pool_map(workers.is_open, [descriptor], start_method="fork")] == [True]
+        finally:
+            os.close(descriptor)
+
+
+def test_the_caller_keeps_no_descriptor(marked: Living) -> None:
+    before = os.listdir("/dev/fd")
+    pool_map(workers.double, range(3))
+    assert os.listdir("/dev/fd") == before
+
+
+def test_it_works_with_more_than_1024_open_descriptors(marked: Living) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 1400:
+        pytest.skip(f"only {hard} descriptors are allowed")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1400, hard))
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        assert [outcome.result for outcome in pool_map(workers.double, [4])] == [8]
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_workers_do_not_read_the_callers_standard_input(marked: Living) -> None:
+    assert pool_map(workers.standard_input, [None])[0].result == ""
+
+
+def test_a_caller_that_ignores_its_children_still_gets_outcomes(marked: Living) -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        assert [outcome.status for outcome in pool_map(workers.misbehave, ["killed", "fine"])] == ["killed", "returned"]
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
+def test_fork_takes_any_function(marked: Living) -> None:
+    assert [outcome.result for outcome in pool_map(lambda x: x + 1, [1, 2], start_method="fork")] == [2, 3]
+
+
+def test_a_function_that_cannot_be_pickled_is_said_to_be_so() -> None:
+    with pytest.raises(ValueError, match="cannot be pickled"):
+        pool_map(lambda x: x, [1])
+
+
+@pytest.mark.parametrize("deadline", [0, -1, float("nan"), float("inf"), "5", None, True])
+def test_a_deadline_that_will_not_do_is_named(deadline: object) -> None:
+    with pytest.raises(ValueError, match=r"deadline .* is not a number of seconds above 0"):
+        pool_map(workers.double, [1], deadline=deadline)  # type: ignore[arg-type]
+
+
+def test_an_unknown_start_method_lists_the_known() -> None:
+    with pytest.raises(ValueError, match="'spawn' is not one of forkserver, fork"):
+        pool_map(workers.double, [1], start_method="spawn")
+
+
+def test_a_killed_launcher_is_an_error_and_leaves_no_worker(marked: Living) -> None:
+    with pytest.raises(ChildProcessError, match="was killed by signal 9"):
+        pool_map(workers.kill_the_launcher, range(20))
+
+
+def test_workers_at_the_gate_do_not_run_when_the_launcher_dies(tmp_path: Path, marked: Living) -> None:
+    script = "from tests.workers import *; from tests.test_pool import *; die_at_the_gate()"
+    done = run_script(script, str(tmp_path / "touched"))
+    assert "was killed by signal 9" in done.stderr
+    assert not (tmp_path / "touched").exists()
+
+
+def die_at_the_gate() -> None:
+    """Of two workers one reaches the gate; then the other, still warming up, kills the launcher."""
+    touched = sys.argv[1]
+    pool_map(touch, [touched] * 2, warm_up=partial(kill_the_launcher_as_the_second, touched + ".first"))
+
+
+def kill_the_launcher_as_the_second(first: str) -> None:
+    if os.getpid() == os.getpgid(0):
+        return  # the launcher itself
+    try:
+        touch(first)
+    except FileExistsError:
+        time.sleep(1)  # the first has only to reach the gate
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(60)
+
+
+def touch(path: str) -> None:
+    with open(path, "x"):
+        pass
+
+
+MAIN_SCRIPT = """
+from sqlite_writes import pool_map
+def triple(number):
+    return 3 * number
+{guard}
+    print([outcome.result for outcome in pool_map(triple, [1, 2])])
+"""
+
+
+def test_a_function_of_the_main_script_works_behind_a_guard(tmp_path: Path, marked: Living) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(MAIN_SCRIPT.format(guard="if __name__ == '__main__':"))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", script],
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("[3, 6]\n", "")
+
+
+def test_a_main_script_without_a_guard_is_told_to_have_one(tmp_path: Path, marked: Living) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(MAIN_SCRIPT.format(guard="if True:"))
+    done = subprocess.run(
+        [sys.executable, script],
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "put the call behind if __name__ == '__main__'" in done.stderr.splitlines()[-1]
+
+
+def test_a_function_without_a_file_is_said_to_be_unreachable() -> None:
+    done = run_script(MAIN_SCRIPT.format(guard="if __name__ == '__main__':"))
+    assert "use start_method='fork'" in done.stderr.splitlines()[-1]
+
+
+HELD = """
+import signal, sys
+from sqlite_writes import pool_map
+from tests.workers import sleep
+pool_map(sleep, [60.0] * 50)
+"""
+
+
+def _start_held(marked: Living) -> subprocess.Popen[bytes]:
+    caller = subprocess.Popen(
+        [sys.executable, "-c", HELD],
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    wait_until(lambda: len(marked()) == 52, "caller, launcher and 50 workers run")
+    return caller
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_ctrl_c_ends_everything_with_the_status_that_a_shell_expects(marked: Living) -> None:
+    caller = _start_held(marked)
+    os.killpg(caller.pid, signal.SIGINT)  # as a terminal does: the foreground group, which the workers are not in
+    assert caller.wait(20) == -signal.SIGINT
+    assert marked() == []
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_caller_takes_its_workers_with_it(number: int, marked: Living) -> None:
+    caller = _start_held(marked)
+    os.kill(caller.pid, number)
+    assert caller.wait(20) == -number
+    wait_until(lambda: not marked(), "launcher and workers have ended")

@@ -1,0 +1,90 @@
+"""Functions for the tests' workers to call; a fresh process imports them from here."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+CALLS: list[str] = []
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+def fail_on_odd(number: int) -> int:
+    if number % 2:
+        raise KeyError(number)
+    return number
+
+
+def process_id(_: object) -> int:
+    return os.getpid()
+
+
+def megabyte(number: int) -> bytes:
+    return bytes([number]) * (1 << 20)
+
+
+def misbehave(how: str) -> str:
+    if how == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "hangs":
+        time.sleep(3600)
+    if how == "stopped":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    if how == "exits":
+        os._exit(3)
+    if how == "sys.exit":
+        sys.exit(4)
+    if how == "unpicklable result":
+        return lambda: None  # type: ignore[return-value]
+    if how == "unpicklable exception":
+        raise BadToPickle("one", "two")
+    if how == "interrupted":
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+    return how
+
+
+class BadToPickle(Exception):  # noqa: N818
+    """It pickles, and cannot be unpickled: its constructor takes more than its args hold."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(first)
+        self.second = second
+
+
+def kill_the_launcher(_: object) -> None:
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(3600)
+
+
+def sleep(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+def is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def count_call() -> None:
+    CALLS.append("warm")
+
+
+def calls_so_far(_: object) -> int:
+    return len(CALLS)
+
+
+def fail_to_warm_up() -> None:
+    raise RuntimeError("cold")
+
+
+def standard_input(_: object) -> str:
+    return sys.stdin.read()
