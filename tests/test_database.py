@@ -1,0 +1,149 @@
+"""The table: created in the journal mode asked for, written over connections that are closed, errors by name."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from sqlite_writes import SETTINGS, Settings, create_table, error_name, generate_example_rows, insert_row, row_count
+from sqlite_writes.database import connect, count_rows
+
+
+def ask(database: str, question: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(database)) as connection:
+        return connection.execute(question).fetchall()
+
+
+def open_files(database: str) -> list[str]:
+    return [name for name in os.listdir("/dev/fd") if os.path.realpath(f"/dev/fd/{name}").startswith(database)]
+
+
+def test_the_table_has_the_articles_columns(database: str) -> None:
+    create_table(database)
+    assert ask(database, "SELECT name, type, dflt_value FROM pragma_table_info('messages')") == [
+        ("ts", "DATE", "datetime('now','localtime')"),
+        ("msg", "TEXT", None),
+    ]
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_file_has_the_settings_journal_mode(name: str, database: str) -> None:
+    create_table(database, name)
+    assert ask(database, "PRAGMA journal_mode") == [(SETTINGS[name].journal_mode,)]
+
+
+def test_creating_again_empties_and_changes_the_journal_mode(database: str) -> None:
+    create_table(database, "wal")
+    insert_row(database, ("one",), "wal")
+    create_table(database, "default")
+    assert row_count(database) == 0
+    assert ask(database, "PRAGMA journal_mode") == [("delete",)]
+
+
+def test_a_journal_mode_that_sqlite_refuses_is_an_error(database: str) -> None:
+    create_table(database, "wal")
+    with closing(sqlite3.connect(database)) as reader:
+        reader.execute("SELECT * FROM messages").fetchall()
+        with pytest.raises(sqlite3.OperationalError, match=f"database '{database}': "):
+            create_table(database, Settings(busy_timeout=0))
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_connection_writes_as_the_settings_say(name: str, database: str) -> None:
+    settings = SETTINGS[name]
+    create_table(database, name)
+    statements: list[str] = []
+    with closing(connect(database, name)) as connection:
+        (synchronous,) = connection.execute("PRAGMA synchronous").fetchone()
+        (timeout,) = connection.execute("PRAGMA busy_timeout").fetchone()
+        connection.set_trace_callback(statements.append)
+        connection.execute("INSERT INTO messages (msg) VALUES ('x')")
+        connection.commit()
+    assert {"off": 0, "normal": 1, "full": 2}[settings.synchronous] == synchronous
+    assert timeout == 1000 * settings.busy_timeout
+    begins = [statement.strip() for statement in statements if statement.startswith("BEGIN")]
+    assert begins == ["BEGIN IMMEDIATE" if settings.transaction == "immediate" else "BEGIN DEFERRED"]
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_an_inserted_row_is_there_and_its_connection_closed(name: str, database: str) -> None:
+    create_table(database, name)
+    insert_row(database, ("héllo 'quoted'",), name)
+    assert ask(database, "SELECT msg FROM messages") == [("héllo 'quoted'",)]
+    assert open_files(database) == []
+
+
+def test_the_connection_is_closed_when_the_insert_fails(database: str) -> None:
+    create_table(database)
+    with closing(sqlite3.connect(database)) as writer:
+        writer.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(sqlite3.OperationalError) as caught:
+            insert_row(database, ("x",), Settings(busy_timeout=0))
+    assert open_files(database) == []  # SQLite keeps a closed file open while another connection here holds its lock
+    assert error_name(caught.value) == "SQLITE_BUSY"
+
+
+def test_rows_are_counted_by_row(database: str) -> None:
+    create_table(database)
+    rows = generate_example_rows(2000)
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.executemany("INSERT INTO messages (msg) VALUES (?)", rows[:1500] + rows[:10])
+    assert count_rows(database, rows) == [2] * 10 + [1] * 1490 + [0] * 500
+    assert row_count(database) == 1510
+
+
+def test_example_rows_differ_and_have_one_element() -> None:
+    rows = generate_example_rows(1000)
+    assert len(set(rows)) == 1000
+    assert {(len(row), len(row[0])) for row in rows} == {(1, 36)}
+    with pytest.raises(ValueError, match="count -1 is not"):
+        generate_example_rows(-1)
+
+
+def test_counting_a_missing_file_does_not_create_it(database: str) -> None:
+    with pytest.raises(FileNotFoundError, match="make it with create_table"):
+        row_count(database)
+    assert not Path(database).exists()
+
+
+def test_errors_have_sqlites_names_with_and_without_pythons_help() -> None:
+    locked = sqlite3.OperationalError("database is locked")
+    assert error_name(locked) == "SQLITE_BUSY"
+    assert error_name(sqlite3.OperationalError("database '/a': disk I/O error")) == "SQLITE_IOERR"
+    assert error_name(sqlite3.OperationalError("no such table: x")) == "SQLITE_ERROR"
+    assert error_name(OSError("x")) == "OSError"
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="the extended code is not handed on before Python 3.11")
+def test_a_stale_snapshot_has_its_own_name(database: str) -> None:
+    create_table(database, "wal")
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("BEGIN")
+        connection.execute("SELECT * FROM messages").fetchall()
+        insert_row(database, ("newer",), "wal")
+        with pytest.raises(sqlite3.OperationalError) as caught:
+            connection.execute("INSERT INTO messages (msg) VALUES ('x')")
+    assert error_name(caught.value) == "SQLITE_BUSY_SNAPSHOT"
+
+
+def test_a_built_in_synchronous_that_differs_is_overruled(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sqlite_writes import database as module
+
+    create_table(database, "wal")
+    monkeypatch.setattr(module, "_built_in_synchronous", lambda _: "normal")
+    statements: list[str] = []
+    real = sqlite3.connect
+
+    def traced(*arguments: object, **names: object) -> sqlite3.Connection:
+        connection: sqlite3.Connection = real(*arguments, **names)  # type: ignore[call-overload]
+        connection.set_trace_callback(statements.append)
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", traced)
+    connect(database, "wal").close()
+    assert statements == ["PRAGMA synchronous = full"]
