@@ -115,9 +115,8 @@ def _show(cell: Cell | None) -> Text:
 def print_answers(answers: list[Answer], title: str, console: Console) -> None:
     """A table for each environment, and below it the answer as sentences."""
     for answer in answers:
-        table = Table(
-            title=f"Python {answer.python}, {answer.sqlite}: failed / lost rows of a burst", title_justify="left"
-        )
+        console.print(Text(f"Python {answer.python}, {answer.sqlite}: failed / lost rows of a burst", style="bold"))
+        table = Table()
         table.add_column("workers", justify="right")
         for settings in answer.cells:
             table.add_column(settings, justify="right", no_wrap=True)

@@ -1,0 +1,46 @@
+# The two commands are make bench and make test; make help lists the rest. Everything is installed into .venv, and
+# everything that asv writes goes under .asv: a second run finds both again.
+
+PYTHON ?= python3
+COMMITS ?= 5
+BIN := .venv/bin
+ASV := $(BIN)/python -m asv
+
+# The quick set: fewer bursts a cell, and the cells that answer the question. The full set is plain asv run.
+QUICK := --bench "burst\.Burst\..*\((5|50|250|500), '(default|wal|wal-normal)'\)" \
+         --bench "burst\.NaiveBurst\..*\(500\)" --bench "burst\.Library"
+
+.PHONY: help bench history test
+.DEFAULT_GOAL := help
+
+help: ## say what each target does
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+bench: ## measure HEAD on every Python that starts (quick set, some minutes), and print the answer
+bench: RANGE := HEAD^!
+history: ## measure the last COMMITS commits (5 unless given) with the quick set; what is there is kept
+history: RANGE := HASHFILE:.asv/commits --skip-existing-successful
+
+# asv ends with 2 when a benchmark failed; the answer is printed all the same, and says so.
+bench history: .venv/ready
+	@mkdir -p .asv && git rev-list --first-parent --max-count=$(COMMITS) HEAD > .asv/commits
+	@git diff --quiet HEAD -- sqlite_writes setup.py pyproject.toml || \
+	  echo "note: asv measures commits: the uncommitted changes to the package are not in these results"
+	@$(BIN)/python -m dashboard.machine
+	@status=0; SQLITE_WRITES_BURSTS=2 $(ASV) run $(QUICK) $(RANGE) || status=$$?; \
+	  [ $$status -eq 0 ] || [ $$status -eq 2 ] || exit $$status; \
+	  $(ASV) publish --no-pull > .asv/publish.log 2>&1 || { cat .asv/publish.log; exit 1; }; \
+	  echo; $(BIN)/python -m dashboard.answer && \
+	  echo "Dashboard: $(CURDIR)/.asv/html/index.html (asv's own page, whose scripts come from the web;" && \
+	  echo "serve it with $(BIN)/asv preview)" && exit $$status
+
+test: .venv/ready ## run every check: linter, types, tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+	$(BIN)/python -m pytest
+
+.venv/ready: setup.py pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench,test]'
+	@touch $@

@@ -1,0 +1,60 @@
+"""On each Python found: our bursts keep every row though the caller holds a connection; the naive way does not."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from dashboard.interpreters import find_python
+
+from .conftest import run_script
+from .test_interpreters import PYTHONS
+
+OURS = """
+import json, sqlite3, sys
+from sqlite_writes import Settings, create_table, generate_example_rows, insert_rows_in_parallel
+settings = Settings(journal_mode="wal", busy_timeout=60)
+create_table(sys.argv[1], settings)
+held = sqlite3.connect(sys.argv[1])
+held.execute("SELECT * FROM messages").fetchall()
+reports = [insert_rows_in_parallel(sys.argv[1], generate_example_rows(count), settings) for count in (250, 500)]
+(count,) = held.execute("SELECT count(*) FROM messages").fetchone()
+held.close()
+print(json.dumps([[r.attempted, r.acknowledged, r.failed, r.lost, r.duplicated] for r in reports] + [count]))
+"""
+
+NAIVE = """
+import json, sys
+from sqlite_writes import generate_example_rows
+from sqlite_writes.naive import naive_burst
+print(json.dumps([naive_burst(sys.argv[1], generate_example_rows(count)) for count in (250, 500)]))
+"""
+
+
+@pytest.fixture(params=PYTHONS)
+def python(request: pytest.FixtureRequest) -> tuple[tuple[int, ...], str]:
+    """An interpreter of each version of the suite: its version and its path."""
+    path = find_python(request.param)
+    if path is None:
+        pytest.skip(f"no Python {request.param} on this machine")
+    return tuple(map(int, request.param.split("."))), path
+
+
+def test_a_callers_open_connection_costs_no_row_and_no_warning(
+    python: tuple[tuple[int, ...], str], database: str
+) -> None:
+    done = run_script(OURS, database, python=python[1])
+    assert done.stderr == ""
+    assert json.loads(done.stdout) == [[250, 250, 0, 0, 0], [500, 500, 0, 0, 0], 750]
+
+
+def test_the_naive_way_loses_rows_from_python_3_11_on(python: tuple[tuple[int, ...], str], database: str) -> None:
+    version, path = python
+    done = run_script(NAIVE, database, python=path, flags=("-W", "ignore"))
+    assert done.returncode == 0, done.stderr
+    lost = sum(lost for _, lost in json.loads(done.stdout))
+    if version >= (3, 11):
+        assert lost > 0
+    else:
+        assert lost == 0
