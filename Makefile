@@ -21,13 +21,13 @@ bench: RANGE := HEAD^!
 history: ## measure the last COMMITS commits (5 unless given) with the quick set; what is there is kept
 history: RANGE := HASHFILE:.asv/commits --skip-existing-successful
 
-# asv ends with 2 when a benchmark failed; the answer is printed all the same, and says so.
+# --parallel makes the environments side by side; the benchmarks run alone. asv ends with 2 when a benchmark failed; the answer is printed all the same, and says so.
 bench history: .venv/ready
 	@mkdir -p .asv && git rev-list --first-parent --max-count=$(COMMITS) HEAD > .asv/commits
 	@git diff --quiet HEAD -- sqlite_writes setup.py pyproject.toml || \
 	  echo "note: asv measures commits: the uncommitted changes to the package are not in these results"
 	@$(BIN)/python -m dashboard.machine
-	@status=0; SQLITE_WRITES_BURSTS=2 $(ASV) run $(QUICK) $(RANGE) || status=$$?; \
+	@status=0; SQLITE_WRITES_BURSTS=2 $(ASV) run --parallel 2 $(QUICK) $(RANGE) || status=$$?; \
 	  [ $$status -eq 0 ] || [ $$status -eq 2 ] || exit $$status; \
 	  $(ASV) publish --no-pull > .asv/publish.log 2>&1 || { cat .asv/publish.log; exit 1; }; \
 	  echo; $(BIN)/python -m dashboard.answer && \

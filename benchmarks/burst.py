@@ -56,7 +56,7 @@ class Burst:
 class NaiveBurst:
     """THE WRONG WAY, as a baseline: plain ``Pool(n).map`` by fork, connections left to the garbage collector, WAL.
 
-    The second of two bursts in one process; the first is of 250 rows. On Python 3.11 and newer it raises nothing and
+    The second of two bursts in one process; the first is of 50 rows. On Python 3.11 and newer it raises nothing and
     loses most of its rows: why, stands in sqlite_writes/naive.py.
     """
 
@@ -107,7 +107,7 @@ def _burst(workers: int, settings: str) -> Report:
 
 
 def _naive_burst(workers: int) -> Report:
-    """A naive burst in a process of its own, so that each one finds the same past: one burst of 250."""
+    """A naive burst in a process of its own, so that each one finds the same past: one burst of 50."""
     with database_path() as database:
         script = (
             "import json, sys; from sqlite_writes import generate_example_rows; "
@@ -116,7 +116,7 @@ def _naive_burst(workers: int) -> Report:
             "print(json.dumps(dict(zip(('failed', 'lost'), bursts[-1]))))"
         )
         done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", script, database, "250", str(workers)],
+            [sys.executable, "-W", "ignore", "-c", script, database, "50", str(workers)],
             check=True,
             capture_output=True,
             text=True,

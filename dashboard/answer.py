@@ -56,8 +56,8 @@ class Answer:
         passed = 0
         for workers, cell in sorted(cells.items()):
             if not cell.clean:
-                reached = f"no row failed up to {passed} workers" if passed else "no number of workers was without loss"
-                return f"{settings}: {reached}; at {workers}, {_what_happened(cell)}"
+                reached = f"no row failed up to {passed} workers; at {workers}" if passed else f"already at {workers}"
+                return f"{settings}: {reached}, {_what_happened(cell)}"
             passed = workers
         return f"{settings}: no row failed or was lost up to {passed} workers"
 

@@ -35,7 +35,10 @@ def naive_burst(database: str, rows: Sequence[Row], journal_mode: str = "wal") -
     _create_table(database, journal_mode)
     with multiprocessing.get_context("fork").Pool(len(rows)) as pool:
         errors = pool.map(partial(_insert_row, database), rows)
-    kept = count_rows(database, rows)
+    try:
+        kept = count_rows(database, rows)
+    except sqlite3.DatabaseError:  # "malformed", now and then: then no row can be read any more
+        kept = [0] * len(rows)
     lost = sum(error is None and not copies for error, copies in zip(errors, kept))
     return sum(error is not None for error in errors), lost
 

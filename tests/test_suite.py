@@ -135,9 +135,9 @@ def test_an_answer_says_where_failures_begin_and_never_hides_a_lost_row() -> Non
     assert answer.sentences() == [
         "default: no row failed up to 250 workers; at 500, 16 failed",
         "wal: no row failed or was lost up to 500 workers",
-        "the naive way: no number of workers was without loss; at 500, 0.5 failed and 478.5 were lost",
+        "the naive way: already at 500, 0.5 failed and 478.5 were lost",
         "broken: no row failed up to 50 workers; at 250, the benchmark itself failed",
-        "patchy: no number of workers was without loss; at 50, 16 failed",
+        "patchy: already at 50, 16 failed",
     ]
 
 
