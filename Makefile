@@ -7,8 +7,8 @@ BIN := .venv/bin
 ASV := $(BIN)/python -m asv
 
 # The quick set: fewer bursts a cell, and the cells that answer the question. The full set is plain asv run.
-QUICK := --bench "burst\.Burst\..*\((5|50|250|500), '(default|wal|wal-normal)'\)" \
-         --bench "burst\.NaiveBurst\..*\(500\)" --bench "burst\.Library"
+QUICK := --bench "burst\.Burst\.(time_burst|track_(failed_rows|lost_rows|contention_factor))\((50|250|500), '(default|wal|wal-normal)'\)" \
+         --bench "caller\.NaiveBurst\..*\(500\)" --bench "cost\.Library"
 
 .PHONY: help bench history test
 .DEFAULT_GOAL := help

@@ -1,62 +1,132 @@
 """The axes of the suite, and the bursts that its benchmarks share; knows asv's rules, and no SQL.
 
-asv starts a new process for every benchmark and parameter, and failed rows, lost rows and times all come from the same
-bursts. So a class of benchmarks names one folder (``setup_cache``: asv makes it and runs all of the class there), the
-first benchmark of a cell runs the cell's bursts and leaves their reports in that folder, and the others read them.
-A selection by ``asv run --bench`` runs the selected cells alone.
+asv starts a new process for every benchmark and parameter, and the many metrics of a burst come from the same bursts.
+So a class of benchmarks names one folder (``setup_cache``: asv makes it and runs all of the class there), the first
+benchmark of a cell runs the cell's bursts and leaves their reports in that folder, and the others read them. With
+``asv run --bench`` only the selected cells run.
+
+Counts are given to asv as means: a median is 0 when two bursts of five lose a row. Times are given as samples, a sample
+a burst, so that asv knows their spread. Lower is better in all of them, which is the only direction that asv knows.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, TypeVar, Union
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # The same names for every commit: asv numbers the cells, and would mix them up if the list changed with the package.
-# A commit that does not know a name shows n/a there.
-SETTINGS = ["default", "wal", "wal-normal", "patient"]
+# A commit that does not know a name, and a SQLite that cannot write so, show n/a there.
+SETTINGS = ["default", "wal", "wal-normal", "patient", "concurrent"]
 
 # 1 and 5: nobody waits long. 50 to 250: the usual worry. 500: where failures begin. 1000: twice that.
 WORKERS = [1, 5, 50, 100, 250, 500, 1000]
+
+# "disk" is the project's, "memory" is /dev/shm, where a sync costs nothing.
+STORAGE = ["disk", "memory"]
 
 # Bursts a cell. Not 6: two sets of 6 samples can never differ under asv's p < 0.002.
 BURSTS = int(os.environ.get("SQLITE_WRITES_BURSTS", "5"))
 
 Report = dict[str, Any]
+Samples = Union[float, dict[str, Any]]
+
+
+Benchmark = TypeVar("Benchmark", bound=Callable[..., object])
+
+
+def unit(name: str) -> Callable[[Benchmark], Benchmark]:
+    """Tell asv what a benchmark's number counts."""
+
+    def mark(benchmark: Benchmark) -> Benchmark:
+        benchmark.unit = name  # type: ignore[attr-defined]
+        return benchmark
+
+    return mark
 
 
 @contextmanager
-def database_path() -> Iterator[str]:
-    """A path for a new database, in a folder of its own that is removed afterwards.
+def database_path(storage: str = "disk") -> Iterator[str]:
+    """A path for a new database, in a folder of its own that is removed afterwards; n/a where there is no such storage.
 
     The folder is on the project's disk, not in ``/tmp``, which on many machines is memory, where a sync costs nothing.
-    ``SQLITE_WRITES_FOLDER`` names another place.
+    ``SQLITE_WRITES_FOLDER`` names another place for it.
     """
     default = Path(os.environ.get("ASV_CONF_DIR", ".")) / ".asv" / "databases"
-    parent = Path(os.environ.get("SQLITE_WRITES_FOLDER", default))
+    parent = Path(os.environ.get("SQLITE_WRITES_FOLDER", default)) if storage == "disk" else Path("/dev/shm")  # noqa: S108
+    if storage == "memory" and not parent.is_dir():
+        raise NotImplementedError("this machine has no /dev/shm")
     parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=parent) as folder:
+    with tempfile.TemporaryDirectory(dir=parent, prefix="sqlite-writes-") as folder:
         yield str(Path(folder, "messages.db"))
 
 
-def measured_once(cell: str, measure: Callable[[], Report]) -> list[Report]:
-    """The cell's reports: what an earlier benchmark left in this folder, or ``BURSTS`` new ones."""
+def skip_unless_possible(settings: str) -> None:
+    """Have asv show n/a for settings that this commit does not know, or that the linked SQLite cannot write by."""
+    from sqlite_writes import SETTINGS as KNOWN
+
+    if settings not in KNOWN:
+        raise NotImplementedError(f"this commit has no settings {settings!r}")
+    if settings == "concurrent":
+        from sqlite_writes.database import check_library
+
+        check_library(settings)
+
+
+def run_burst(workers: int, settings: str, storage: str = "disk") -> Report:
+    """One burst into a new table, and beside it the same rows one after another: the report, with contention factor."""
+    from sqlite_writes import create_table, generate_example_rows, insert_rows_in_parallel
+
+    rows = generate_example_rows(workers)
+    with database_path(storage) as database:
+        create_table(database, settings)
+        report: Report = insert_rows_in_parallel(database, rows, settings).to_dict()
+    try:
+        from sqlite_writes import insert_rows_one_after_another
+    except ImportError:
+        return report
+    with database_path(storage) as database:
+        create_table(database, settings)
+        report["contention_factor"] = report["burst_time"] / insert_rows_one_after_another(database, rows, settings)
+    return report
+
+
+def measured_once(cell: str, measure: Callable[[], Report], bursts: int = BURSTS) -> list[Report]:
+    """The cell's reports: what an earlier benchmark left in this folder, or as many new ones as ``bursts``."""
     kept = Path(f"{cell}.json")
     if not kept.exists():
-        kept.write_text(json.dumps([measure() for _ in range(BURSTS)]))
+        kept.write_text(json.dumps([measure() for _ in range(bursts)]))
     reports: list[Report] = json.loads(kept.read_text())
     return reports
 
 
 def mean(reports: list[Report], name: str) -> float:
-    """The mean over the bursts: unlike the median, not 0 if one burst of them all had failures."""
-    return float(sum(report[name] for report in reports)) / len(reports)
+    """The mean over the bursts; n/a if the commit's reports lack the name."""
+    values = _values(reports, name)
+    return sum(values) / len(values)
+
+
+def samples(reports: list[Report], *names: str) -> Samples:
+    """One sample a burst, found in the report by the names; n/a if the commit's reports lack one of them."""
+    values = _values(reports, *names)
+    return math.nan if any(map(math.isnan, values)) else {"samples": values, "number": 1}
+
+
+def _values(reports: list[Report], *names: str) -> list[float]:
+    values = []
+    for report in reports:
+        value: Any = report
+        for name in names:
+            value = None if value is None else value.get(name)
+        values.append(math.nan if value is None else float(value))
+    return values
 
 
 class BurstClock:

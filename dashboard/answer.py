@@ -73,11 +73,11 @@ def read_answers(config: Config, commit: str, machine: str) -> list[Answer]:
 def _read_answer(result: Results, known: Benchmarks) -> Answer:
     answer = Answer(result.env_name, result._python)
     values = {name: result.get_result_value(name, known[name]["params"]) for name in result.get_result_keys(known)}
-    version = values.get("burst.Library.track_sqlite_version")
+    version = values.get("cost.Library.track_sqlite_version")
     if version and version[0] == version[0] and version[0] is not None:
         number = int(version[0])
         answer.sqlite = f"SQLite {number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"
-    for name in ("burst.Burst", "burst.NaiveBurst"):
+    for name in ("burst.Burst", "caller.NaiveBurst"):
         failed, lost = values.get(f"{name}.track_failed_rows"), values.get(f"{name}.track_lost_rows")
         if failed is None or lost is None:
             continue

@@ -3,7 +3,7 @@
 This file only re-exports the public names; each is documented where it is defined.
 """
 
-from .burst import BurstError, BurstReport, insert_rows_in_parallel
+from .burst import BurstError, BurstReport, insert_rows_in_parallel, insert_rows_one_after_another
 from .database import create_table, error_name, generate_example_rows, insert_row, row_count
 from .pool import Outcome, pool_map
 from .settings import SETTINGS, Settings
@@ -19,6 +19,7 @@ __all__ = [
     "generate_example_rows",
     "insert_row",
     "insert_rows_in_parallel",
+    "insert_rows_one_after_another",
     "pool_map",
     "row_count",
 ]

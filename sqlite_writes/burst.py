@@ -8,13 +8,23 @@ from __future__ import annotations
 import math
 import platform
 import signal
-import sqlite3
 from collections import Counter
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from .database import Database, Row, check_database, count_rows, error_name, insert_row, warm_up
+from .database import (
+    Database,
+    InsertTrace,
+    Row,
+    check_database,
+    count_rows,
+    error_name,
+    insert_rows,
+    library_version,
+    trace_insert,
+    warm_up,
+)
 from .pool import Outcome, pool_map
 from .settings import Settings, resolve_settings
 
@@ -41,7 +51,7 @@ class BurstReport:
     """
 
     settings: Settings
-    outcomes: tuple[Outcome[None], ...]
+    outcomes: tuple[Outcome[InsertTrace], ...]
     copies: tuple[int, ...]
 
     @property
@@ -86,6 +96,29 @@ class BurstReport:
         )
 
     @property
+    def retries(self) -> int:
+        """How often the acknowledged inserts began anew because of a conflict; 0 unless ``concurrent``."""
+        return sum(trace.retries for trace in self._traces())
+
+    @property
+    def attempts_per_commit(self) -> float | None:
+        """Transactions begun for each one acknowledged, 1 at best (SQLite's bc_test1 reports the reverse of it).
+
+        A failed insert counts as one, whatever it tried before it gave up; None if nothing was acknowledged.
+        """
+        return (self.attempted + self.retries) / self.acknowledged if self.acknowledged else None
+
+    @property
+    def phases(self) -> dict[str, float | None]:
+        """Where the time of an acknowledged insert went: the median of each part that ``InsertTrace`` describes."""
+        moments = ("called", "opened", "locked", "committed", "closed")
+        parts = zip(("open", "wait for the lock", "write and sync", "close"), moments, moments[1:])
+        return {
+            name: _quantile(sorted(getattr(trace, to) - getattr(trace, since) for trace in self._traces()), 0.5)
+            for name, since, to in parts
+        }
+
+    @property
     def insert_times(self) -> list[float]:
         """How long each insert took that ended, with or without an error, ascending."""
         return sorted(ended - started for started, ended in self._intervals() if ended < math.inf)
@@ -94,8 +127,7 @@ class BurstReport:
         """The insert time that this share of the inserts did not exceed, a time that occurred; None if none ended."""
         if not 0 <= share <= 1:
             raise ValueError(f"share {share!r} is not a number from 0 to 1")
-        times = self.insert_times
-        return times[max(math.ceil(share * len(times)) - 1, 0)] if times else None
+        return _quantile(self.insert_times, share)
 
     @property
     def slowest(self) -> float | None:
@@ -133,6 +165,7 @@ class BurstReport:
 
     def to_dict(self) -> dict[str, object]:
         """The report as JSON-ready values: counts, times in seconds, and what it ran with."""
+        version, source_id = library_version()
         names = ("attempted", "acknowledged", "failed", "lost", "recovered", "duplicated", "errors", "burst_time")
         return {
             "settings": asdict(self.settings),
@@ -141,7 +174,11 @@ class BurstReport:
             "peak_in_flight": self.peak_in_flight,
             "insert_time": {"median": self.quantile(0.5), "p99": self.quantile(0.99), "slowest": self.slowest},
             "insert_times": self.insert_times,
-            "sqlite_version": sqlite3.sqlite_version,
+            "phases": self.phases,
+            "retries": self.retries,
+            "attempts_per_commit": self.attempts_per_commit,
+            "sqlite_version": version,
+            "sqlite_source_id": source_id,
             "python_version": platform.python_version(),
         }
 
@@ -154,10 +191,12 @@ class BurstReport:
                     f"  burst {_text(self.burst_time)}, insert median {_text(self.quantile(0.5))}, "
                     f"p99 {_text(self.quantile(0.99))}, slowest {_text(self.slowest)}"
                 ),
-                f"  start spread {_text(self.start_spread)}, peak in flight {self.peak_in_flight}",
+                "  of which " + ", ".join(f"{name} {_text(median)}" for name, median in self.phases.items()),
+                f"  start spread {_text(self.start_spread)}, peak in flight {self.peak_in_flight}"
+                + (f", {self.retries} retries" if self.retries else ""),
                 (
                     f"  {mode.journal_mode}, {mode.synchronous}, {mode.busy_timeout:g} s timeout, {mode.transaction}; "
-                    f"SQLite {sqlite3.sqlite_version}, Python {platform.python_version()}"
+                    f"SQLite {library_version()[0]}, Python {platform.python_version()}"
                 ),
             ]
         )
@@ -170,8 +209,11 @@ class BurstReport:
             f"{self.recovered} recovered, {self.duplicated} duplicated"
         )
 
-    def _pairs(self) -> Iterable[tuple[Outcome[None], int]]:
+    def _pairs(self) -> Iterable[tuple[Outcome[InsertTrace], int]]:
         return zip(self.outcomes, self.copies)
+
+    def _traces(self) -> list[InsertTrace]:
+        return [outcome.result for outcome in self.outcomes if outcome.result is not None]
 
     def _intervals(self) -> list[tuple[float, float]]:
         """Start and end of each insert that started; the end is infinite where there was none."""
@@ -197,7 +239,8 @@ def insert_rows_in_parallel(
     insert meanwhile do not matter. ``start_method`` and ``deadline`` (seconds; 60 more than the busy timeout unless
     given) are those of ``pool_map``.
 
-    What a worker meets is data in the report, never an exception here. Raises ``ValueError`` for rows, settings or a
+    What a worker meets is data in the report, never an exception here. Raises ``NotImplementedError`` if the linked
+    SQLite lacks what the settings need, ``ValueError`` for rows, settings or a
     deadline that will not do, ``OSError`` or ``sqlite3.DatabaseError`` for a database that cannot be written, all
     before any process is started; afterwards only what ``pool_map`` raises, and ``sqlite3.DatabaseError`` if the table
     cannot be read back.
@@ -207,7 +250,7 @@ def insert_rows_in_parallel(
     check_database(database, settings)
     before = count_rows(database, rows)
     outcomes = pool_map(
-        partial(insert_row, database, settings=settings),
+        partial(trace_insert, database, settings=settings),
         rows,
         start_method=start_method,
         deadline=settings.busy_timeout + _TIME_FOR_PROCESSES if deadline is None else deadline,
@@ -215,6 +258,27 @@ def insert_rows_in_parallel(
     )
     after = count_rows(database, rows)
     return BurstReport(settings, tuple(outcomes), tuple(now - then for now, then in zip(after, before)))
+
+
+def insert_rows_one_after_another(
+    database: Database, rows: Iterable[Row], settings: str | Settings = "default", *, deadline: float = 600.0
+) -> float:
+    """The seconds that one process takes to insert the rows one after another: what a burst is compared with.
+
+    The process is started fresh and warmed up as a burst's workers are, and each row has a connection of its own.
+    Raises what ``insert_rows_in_parallel`` raises before the start, and what an insert raises.
+    """
+    settings = resolve_settings(settings)
+    rows = _checked(rows)
+    check_database(database, settings)
+    (outcome,) = pool_map(
+        partial(insert_rows, database, settings), [rows], deadline=deadline, warm_up=partial(warm_up, settings)
+    )
+    if outcome.exception is not None:
+        raise outcome.exception
+    if outcome.started is None or outcome.ended is None:
+        raise BurstError(f"the process that inserts one row after another {outcome.status} within {deadline:g} s")
+    return outcome.ended - outcome.started
 
 
 def _checked(rows: Iterable[Row]) -> Sequence[Row]:
@@ -230,10 +294,14 @@ def _checked(rows: Iterable[Row]) -> Sequence[Row]:
     return rows
 
 
-def _reason(outcome: Outcome[None]) -> str:
+def _reason(outcome: Outcome[InsertTrace]) -> str:
     if outcome.killed_by is not None:
         return f"killed by {signal.Signals(outcome.killed_by).name}"
     return error_name(outcome.exception) if outcome.exception is not None else outcome.status
+
+
+def _quantile(ascending: list[float], share: float) -> float | None:
+    return ascending[max(math.ceil(share * len(ascending)) - 1, 0)] if ascending else None
 
 
 def _text(seconds: float | None) -> str:

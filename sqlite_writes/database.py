@@ -6,13 +6,14 @@ Knows SQL; knows nothing of processes, bursts or reports.
 from __future__ import annotations
 
 import os
-import sqlite3
+import time
 import uuid
 from contextlib import closing
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, NamedTuple, Union
 
+from .driver import sqlite3
 from .settings import Settings, resolve_settings
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def connect(database: Database, settings: str | Settings = "default") -> sqlite3
     connection: sqlite3.Connection = sqlite3.connect(
         os.fspath(database),
         timeout=settings.busy_timeout,
-        isolation_level="DEFERRED" if settings.transaction == "implicit" else "IMMEDIATE",
+        isolation_level="DEFERRED" if settings.transaction == "implicit" else None,
     )
     try:
         if settings.synchronous != _built_in_synchronous(settings.journal_mode):
@@ -96,8 +97,9 @@ def check_folder(database: Database) -> None:
 def check_database(database: Database, settings: str | Settings = "default") -> None:
     """Raise one clear error unless the table is there and the file's journal mode is the one of the settings.
 
-    ``OSError`` for the folder, ``FileNotFoundError`` for the file, ``sqlite3.DatabaseError`` for a file that is no
-    database or has no table ``messages``, ``ValueError`` for a file in another journal mode.
+    ``NotImplementedError`` if the linked SQLite lacks what the settings need, ``OSError`` for the folder,
+    ``FileNotFoundError`` for the file, ``sqlite3.DatabaseError`` for a file that is no database or has no table
+    ``messages``, ``ValueError`` for a file in another journal mode.
     """
     check_folder(database)
     path = os.fspath(database)
@@ -105,6 +107,7 @@ def check_database(database: Database, settings: str | Settings = "default") -> 
         raise FileNotFoundError(f"database {path!r} does not exist: make it with create_table")
     if not os.access(path, os.W_OK):
         raise PermissionError(f"database {path!r} cannot be written")
+    check_library(settings)
     wanted = resolve_settings(settings).journal_mode
     with closing(sqlite3.connect(path)) as connection:
         try:
@@ -146,21 +149,112 @@ def create_table(database: Database, settings: str | Settings = "default") -> No
             raise _with_path(error, path) from None
 
 
+class InsertTrace(NamedTuple):
+    """One insert's moments on ``time.monotonic``, and how often it began anew (``concurrent`` only, else 0).
+
+    called to opened: the connection is made.
+    opened to locked: the wait for the write lock, with the statement that takes it (BEGIN, or with ``implicit`` the
+        INSERT, which also reads the schema); with ``concurrent``, which takes it only to commit, the attempts that met
+        a conflict.
+    locked to committed: write and sync.
+    committed to closed: the connection is closed, which in WAL mode checkpoints if no other is open.
+    """
+
+    called: float
+    opened: float
+    locked: float
+    committed: float
+    closed: float
+    retries: int
+
+
 def insert_row(database: Database, row: Row, settings: str | Settings = "default") -> None:
     """Insert one row over a connection of its own, commit, and close the connection, whatever happens.
 
     Closing is not a nicety: from Python 3.11 on ``with sqlite3.connect(…)`` alone leaves the file open until the
-    garbage collector comes by. Raises what ``sqlite3`` raises; ``error_name`` gives SQLite's name for it.
+    garbage collector comes by. Raises what ``sqlite3`` raises, for which ``error_name`` gives SQLite's name, and
+    ``NotImplementedError`` if the linked SQLite lacks what the settings need.
     """
+    trace_insert(database, row, settings)
+
+
+def trace_insert(database: Database, row: Row, settings: str | Settings = "default") -> InsertTrace:
+    """Do what ``insert_row`` does, and say when each part of it was done."""
+    settings = resolve_settings(settings)
+    called = time.monotonic()
+    with closing(connect(database, settings)) as connection:
+        opened = time.monotonic()
+        retries = 0
+        while True:
+            try:
+                if settings.transaction == "implicit":
+                    connection.execute(INSERT_ROW, row)
+                    locked = time.monotonic()
+                else:
+                    connection.execute(f"BEGIN {settings.transaction}")
+                    locked = time.monotonic()
+                    connection.execute(INSERT_ROW, row)
+                connection.commit()
+                break
+            except sqlite3.OperationalError as error:
+                late = time.monotonic() - opened >= settings.busy_timeout
+                if late or settings.transaction != "concurrent" or not error_name(error).startswith("SQLITE_BUSY"):
+                    check_library(settings)
+                    raise
+                connection.rollback()
+                retries += 1
+        committed = time.monotonic()
+    return InsertTrace(called, opened, locked, committed, time.monotonic(), retries)
+
+
+def insert_rows(database: Database, settings: str | Settings, rows: Sequence[Row]) -> None:
+    """Insert the rows one after another, each as ``insert_row`` does."""
+    for row in rows:
+        insert_row(database, row, settings)
+
+
+def read_then_insert_row(database: Database, row: Row, settings: str | Settings = "default") -> None:
+    """Read the table and then insert the row, in one transaction: begun ``DEFERRED`` where the settings are implicit.
+
+    A deferred transaction that has read cannot wait for the write lock: in WAL mode it fails at once with
+    ``SQLITE_BUSY_SNAPSHOT`` if another has committed since, in delete mode with ``SQLITE_BUSY`` if another is about to.
+    """
+    settings = resolve_settings(settings)
     with closing(connect(database, settings)) as connection, connection:
+        connection.execute("BEGIN IMMEDIATE" if settings.transaction == "immediate" else "BEGIN DEFERRED")
+        connection.execute("SELECT max(rowid) FROM messages").fetchone()
         connection.execute(INSERT_ROW, row)
+
+
+def check_library(settings: str | Settings) -> None:
+    """Raise ``NotImplementedError``, in one line, if the linked SQLite cannot write as the settings say."""
+    if resolve_settings(settings).transaction != "concurrent":
+        return
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN CONCURRENT")
+        except sqlite3.OperationalError:
+            raise NotImplementedError(
+                f"SQLite {sqlite3.sqlite_version} does not know BEGIN CONCURRENT; its begin-concurrent branch does"
+            ) from None
+
+
+def library_version() -> tuple[str, str]:
+    """The version of the linked SQLite and its source id (date and hash of its check-in)."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        (source_id,) = connection.execute("SELECT sqlite_source_id()").fetchone()
+    return sqlite3.sqlite_version, source_id
 
 
 def warm_up(settings: str | Settings = "default") -> None:
     """Do once, in memory, all that a first ``insert_row`` does, so that a later one finds everything loaded."""
-    with closing(connect(":memory:", settings)) as connection, connection:
+    settings = resolve_settings(settings)
+    with closing(connect(":memory:", settings)) as connection:
         connection.execute(CREATE_TABLE)
+        if settings.transaction != "implicit":
+            connection.execute(f"BEGIN {settings.transaction}")
         connection.execute(INSERT_ROW, ("warm",))
+        connection.commit()
 
 
 def row_count(database: Database) -> int:

@@ -14,11 +14,11 @@ caller's collector off during the burst all 500 rows stay; with it on, 12 to 18 
 from __future__ import annotations
 
 import multiprocessing
-import sqlite3
 from functools import partial
 from typing import TYPE_CHECKING
 
 from .database import CREATE_TABLE, INSERT_ROW, count_rows, error_name
+from .driver import sqlite3
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _ALLOWED: Mapping[str, tuple[str, ...]] = {
     "journal_mode": ("delete", "wal"),
     "synchronous": ("full", "normal", "off"),
-    "transaction": ("implicit", "immediate"),
+    "transaction": ("implicit", "immediate", "concurrent"),
 }
 
 
@@ -28,7 +28,9 @@ class Settings:
         (https://sqlite.org/pragma.html#pragma_synchronous).
     busy_timeout: seconds that SQLite's busy handler waits for a lock before ``database is locked``.
     transaction: ``"implicit"`` takes the write lock at the INSERT, as the ``sqlite3`` module does by default;
-        ``"immediate"`` takes it at BEGIN.
+        ``"immediate"`` takes it at BEGIN; ``"concurrent"`` takes it only to commit, and begins anew if another commit
+        changed the same pages, until the busy timeout is over: ``BEGIN CONCURRENT`` of SQLite's begin-concurrent branch
+        (https://sqlite.org/src/doc/begin-concurrent/doc/begin_concurrent.md).
 
     A value that is not allowed is a ``ValueError`` that names it and what is.
     """
@@ -43,6 +45,8 @@ class Settings:
             value = getattr(self, field)
             if value not in allowed:
                 raise ValueError(f"{field} {value!r} is not one of {', '.join(allowed)}")
+        if self.transaction == "concurrent" and self.journal_mode != "wal":
+            raise ValueError(f"transaction 'concurrent' needs journal_mode 'wal', not {self.journal_mode!r}")
         timeout = self.busy_timeout
         # SQLite takes the timeout as a C int of milliseconds.
         if not isinstance(timeout, (int, float)) or not math.isfinite(timeout) or not 0 <= timeout <= 2_000_000:
@@ -58,6 +62,8 @@ SETTINGS: dict[str, Settings] = {
     "wal-normal": Settings(journal_mode="wal", synchronous="normal", transaction="immediate"),
     # Only a longer timeout: the errors go, the slow tail stays.
     "patient": Settings(busy_timeout=60.0, transaction="immediate"),
+    # Writers that wait for each other only to commit. Only where the linked SQLite knows it; see check_library.
+    "concurrent": Settings(journal_mode="wal", transaction="concurrent"),
 }
 
 

@@ -30,13 +30,14 @@ from sqlite_writes import (
     insert_rows_in_parallel,
     row_count,
 )
+from sqlite_writes.database import InsertTrace
 
 from .conftest import run_script, wait_until
 
 Living = Callable[[], list[int]]
 
 
-def returned(started: float, ended: float) -> Outcome[None]:
+def returned(started: float, ended: float) -> Outcome[InsertTrace]:
     return Outcome("returned", pid=1, ready=0.0, started=started, ended=ended)
 
 
@@ -131,8 +132,8 @@ def test_times_and_overlap_are_derived_from_the_outcomes() -> None:
         returned(10.0, 11.0),
         returned(10.5, 14.0),
         returned(11.0, 11.5),
-        Outcome[None]("killed", pid=1, killed_by=9, ready=0.0, started=13.0),
-        Outcome[None]("raised", pid=1, exception=sqlite3.OperationalError("database is locked")),
+        Outcome[InsertTrace]("killed", pid=1, killed_by=9, ready=0.0, started=13.0),
+        Outcome[InsertTrace]("raised", pid=1, exception=sqlite3.OperationalError("database is locked")),
     )
     report = BurstReport(SETTINGS["default"], outcomes, (1, 0, 1, 1, 0))
     assert report.burst_time == 4.0
@@ -145,7 +146,7 @@ def test_times_and_overlap_are_derived_from_the_outcomes() -> None:
 
 
 def test_a_burst_in_which_nothing_ended_has_no_times() -> None:
-    report = BurstReport(SETTINGS["default"], (Outcome[None]("timed out", pid=1),), (0,))
+    report = BurstReport(SETTINGS["default"], (Outcome[InsertTrace]("timed out", pid=1),), (0,))
     assert report.burst_time is report.start_spread is report.slowest is None
     assert "burst n/a" in str(report)
     assert report.errors == {"timed out": 1}

@@ -5,13 +5,26 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
+import threading
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from sqlite_writes import SETTINGS, Settings, create_table, error_name, generate_example_rows, insert_row, row_count
-from sqlite_writes.database import connect, count_rows
+from sqlite_writes import (
+    SETTINGS,
+    Settings,
+    create_table,
+    error_name,
+    generate_example_rows,
+    insert_row,
+    insert_rows_in_parallel,
+    pool_map,
+    row_count,
+)
+from sqlite_writes.cost import _every_connection
+from sqlite_writes.database import check_library, connect, count_rows, read_then_insert_row, trace_insert
 
 
 def ask(database: str, question: str) -> list[tuple[object, ...]]:
@@ -56,26 +69,69 @@ def test_a_journal_mode_that_sqlite_refuses_is_an_error(database: str) -> None:
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_connection_writes_as_the_settings_say(name: str, database: str) -> None:
     settings = SETTINGS[name]
-    create_table(database, name)
-    statements: list[str] = []
     with closing(connect(database, name)) as connection:
         (synchronous,) = connection.execute("PRAGMA synchronous").fetchone()
         (timeout,) = connection.execute("PRAGMA busy_timeout").fetchone()
-        connection.set_trace_callback(statements.append)
-        connection.execute("INSERT INTO messages (msg) VALUES ('x')")
-        connection.commit()
     assert {"off": 0, "normal": 1, "full": 2}[settings.synchronous] == synchronous
     assert timeout == 1000 * settings.busy_timeout
-    begins = [statement.strip() for statement in statements if statement.startswith("BEGIN")]
-    assert begins == ["BEGIN IMMEDIATE" if settings.transaction == "immediate" else "BEGIN DEFERRED"]
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_an_inserted_row_is_there_and_its_connection_closed(name: str, database: str) -> None:
+def test_an_inserted_row_is_there_by_the_transaction_asked_for_and_its_connection_closed(
+    name: str, database: str
+) -> None:
+    skip_unless_known(name)
     create_table(database, name)
-    insert_row(database, ("héllo 'quoted'",), name)
+    statements: list[str] = []
+    with _every_connection(lambda connection: connection.set_trace_callback(statements.append)):
+        insert_row(database, ("héllo 'quoted'",), name)
     assert ask(database, "SELECT msg FROM messages") == [("héllo 'quoted'",)]
     assert open_files(database) == []
+    transaction = SETTINGS[name].transaction
+    begins = [statement.strip() for statement in statements if statement.startswith("BEGIN")]
+    assert begins == ["BEGIN DEFERRED" if transaction == "implicit" else f"BEGIN {transaction}"]
+
+
+def skip_unless_known(name: str) -> None:
+    try:
+        check_library(name)
+    except NotImplementedError as reason:
+        pytest.skip(str(reason))
+
+
+def test_a_sqlite_without_begin_concurrent_is_said_to_lack_it(database: str) -> None:
+    try:
+        check_library("concurrent")
+    except NotImplementedError:
+        create_table(database, "concurrent")
+        for write in (insert_row, lambda *to: insert_rows_in_parallel(to[0], [to[1]], to[2])):
+            with pytest.raises(NotImplementedError, match=r"SQLite .* does not know BEGIN CONCURRENT"):
+                write(database, ("x",), "concurrent")
+    else:
+        pytest.skip("this SQLite has it")
+
+
+@pytest.mark.parametrize("settings", ["default", "wal-normal"])
+def test_an_inserts_moments_are_in_order_and_the_wait_is_where_it_was(settings: str, database: str) -> None:
+    create_table(database, settings)
+    with closing(sqlite3.connect(database, check_same_thread=False)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        timer = threading.Timer(0.5, writer.rollback)
+        timer.start()
+        trace = trace_insert(database, ("x",), settings)
+        timer.join()
+    assert trace.called <= trace.opened <= trace.locked <= trace.committed <= trace.closed
+    assert trace.locked - trace.opened >= 0.4
+    assert trace.retries == 0
+
+
+@pytest.mark.parametrize("journal_mode", ["delete", "wal"])
+def test_a_deferred_reader_cannot_wait_to_write_and_an_immediate_one_can(journal_mode: str, database: str) -> None:
+    create_table(database, Settings(journal_mode=journal_mode))
+    for transaction, expected in (("implicit", {"raised"}), ("immediate", {"returned"})):
+        settings = Settings(journal_mode=journal_mode, transaction=transaction, busy_timeout=60)
+        outcomes = pool_map(partial(read_then_insert_row, database, settings=settings), generate_example_rows(50))
+        assert expected <= {outcome.status for outcome in outcomes} <= expected | {"returned"}
 
 
 def test_the_connection_is_closed_when_the_insert_fails(database: str) -> None:

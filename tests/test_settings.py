@@ -16,7 +16,7 @@ def test_a_name_or_settings_will_do() -> None:
 
 @pytest.mark.parametrize("unknown", ["WAL", "", None, 5, ["wal"]])
 def test_unknown_settings_list_the_known_ones(unknown: object) -> None:
-    with pytest.raises(ValueError, match="is not a Settings nor one of default, wal, wal-normal, patient"):
+    with pytest.raises(ValueError, match="is not a Settings nor one of default, wal, wal-normal, patient, concurrent"):
         resolve_settings(unknown)  # type: ignore[arg-type]
 
 

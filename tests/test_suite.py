@@ -9,18 +9,18 @@ import re
 import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from benchmarks import burst, common
+import sqlite_writes
+from benchmarks import burst, caller, common, cost, pool, sequence
+from benchmarks import transaction as transactions
 from dashboard.answer import Answer, Cell
+from sqlite_writes.database import library_version
 
 from .conftest import PROJECT
 from .test_interpreters import THIS
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def run(*command: str, cwd: Path, home: Path, **more: str) -> subprocess.CompletedProcess[str]:
@@ -60,7 +60,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]
             (clone / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(PROJECT / name, clone / name)
     configuration = json.loads((clone / "asv.conf.json").read_text())
-    configuration["pythons"] = [THIS, "3.99"]
+    configuration.update(pythons=[THIS, "3.99"], include=[])
     (clone / "asv.conf.json").write_text(json.dumps(configuration))
     for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "All of it"]):
         run("git", *arguments, cwd=clone, home=home)
@@ -68,7 +68,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]
     said = run(
         *(sys.executable, "-m", "asv", "run", "HEAD^!"),
         *("--bench", r"burst\.Burst\..*\((1|5), '(default|wal)'\)"),
-        *("--bench", r"burst\.NaiveBurst\..*\(50\)", "--bench", r"burst\.Library"),
+        *("--bench", r"caller\..*\(50\)", "--bench", r"cost\.Library"),
         cwd=clone,
         home=home,
         SQLITE_WRITES_BURSTS="2",
@@ -89,7 +89,7 @@ def test_asv_runs_the_selected_cells_and_stores_their_values(measured: tuple[Pat
     assert real["burst.Burst.track_failed_rows"] == real["burst.Burst.track_lost_rows"] == [0.0] * 4
     assert len(real["burst.Burst.time_burst"]) == 4
     assert all(0 < seconds < 30 for seconds in real["burst.Burst.time_burst"])
-    assert real["burst.Library.track_sqlite_version"][0] > 3_000_000
+    assert real["cost.Library.track_sqlite_version"][0] > 3_000_000
     assert list((clone / ".asv" / "databases").iterdir()) == []
 
 
@@ -149,22 +149,152 @@ def bench_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where asv would run a class, with the databases under it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SQLITE_WRITES_FOLDER", str(tmp_path / "databases"))
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
     return tmp_path
 
 
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two bursts a cell, and sizes that take no time."""
+    monkeypatch.setattr(common, "BURSTS", 2)
+    monkeypatch.setattr(burst, "BURSTS", 2)
+    monkeypatch.setattr(common.measured_once, "__defaults__", (2,))
+    monkeypatch.setattr(sequence, "POPULATED", 300)
+    monkeypatch.setattr(pool, "HOLD", 0.5)
+
+
+def of(value: common.Samples) -> list[float]:
+    """The samples of a benchmark's answer."""
+    assert isinstance(value, dict)
+    assert value["number"] == 1
+    return [float(sample) for sample in value["samples"]]
+
+
+def usable(settings: str) -> None:
+    try:
+        common.skip_unless_possible(settings)
+    except NotImplementedError as reason:
+        pytest.skip(str(reason))
+
+
 @pytest.mark.parametrize("settings", common.SETTINGS)
-def test_a_cells_metrics_come_from_the_same_bursts(settings: str, bench_folder: Path) -> None:
+def test_a_cells_metrics_come_from_the_same_bursts(settings: str, bench_folder: Path, few: None) -> None:
+    usable(settings)
     cell = burst.Burst()
     cell.setup(5, settings)
     kept = json.loads((bench_folder / f"5 {settings}.json").read_text())
-    assert len(kept) == common.BURSTS
     again = burst.Burst()
     again.setup(5, settings)
     assert again.reports == kept
-    assert {report["attempted"] for report in kept} == {5}
-    assert cell.track_failed_rows(5, settings) == 0
-    assert cell.track_lost_rows(5, settings) == 0
+    assert [report["attempted"] for report in kept] == [5, 5]
+    for rows in (cell.track_failed_rows, cell.track_lost_rows, cell.track_recovered_rows, cell.track_duplicated_rows):
+        assert rows(5, settings) == 0
+    assert cell.track_attempts_per_commit(5, settings) >= 1
+    slowest = of(cell.track_slowest_insert(5, settings))
+    assert slowest == of(cell.track_p99_insert(5, settings)) == [max(report["insert_times"]) for report in kept]
+    assert all(longest <= report["burst_time"] for longest, report in zip(slowest, kept))
+    parts = [cell.track_open, cell.track_wait_for_the_lock, cell.track_write_and_sync, cell.track_close]
+    for first_to_last in zip(*(of(part(5, settings)) for part in parts)):
+        assert 0 < sum(first_to_last) < 4 * max(slowest)
+    assert all(factor > 0 for factor in of(cell.track_contention_factor(5, settings)))
+    assert of(cell.track_start_spread(5, settings)) == [report["start_spread"] for report in kept]
+    assert all(1 <= peak <= 5 for peak in of(cell.track_peak_in_flight(5, settings)))
+    before = cell.timer()
+    cell.time_burst(5, settings)
+    cell.time_burst(5, settings)
+    assert cell.timer() - before == pytest.approx(sum(report["burst_time"] for report in kept))
     assert list((bench_folder / "databases").iterdir()) == []
+
+
+def test_failures_are_seen_by_every_metric_that_is_about_them(
+    bench_folder: Path, few: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sqlite_writes.SETTINGS, "default", sqlite_writes.Settings(busy_timeout=0))
+    cell = burst.Burst()
+    cell.setup(50, "default")
+    failed = cell.track_failed_rows(50, "default")
+    assert failed > 0
+    assert failed == sum(report["errors"]["SQLITE_BUSY"] for report in cell.reports) / 2
+    assert cell.track_attempts_per_commit(50, "default") > 1
+    assert cell.track_lost_rows(50, "default") == 0
+
+
+@pytest.mark.parametrize("storage", common.STORAGE)
+def test_a_burst_in_either_storage(storage: str, bench_folder: Path, few: None) -> None:
+    cell = burst.StorageBurst()
+    try:
+        cell.setup(storage, "wal-normal")
+    except NotImplementedError as reason:
+        pytest.skip(str(reason))
+    assert cell.track_failed_rows(storage, "wal-normal") == cell.track_lost_rows(storage, "wal-normal") == 0
+    assert {report["acknowledged"] for report in cell.reports} == {100}
+
+
+def test_a_held_connection_costs_nothing_and_the_naive_way_is_counted(bench_folder: Path, few: None) -> None:
+    held = caller.HeldConnection()
+    held.setup(5)
+    assert held.track_failed_rows(5) == held.track_lost_rows(5) == 0
+    assert {report["acknowledged"] for report in held.reports} == {5}
+    naive = caller.NaiveBurst()
+    naive.setup(5)
+    assert 0 <= naive.track_failed_rows(5) + naive.track_lost_rows(5) <= 5
+
+
+def test_one_after_another(bench_folder: Path, few: None) -> None:
+    one = sequence.InsertRow()
+    one.setup("default")
+    one.time_insert_row("default")
+    assert sqlite_writes.row_count(one.database) == 2
+    one.teardown("default")
+    assert not Path(one.database).parent.exists()
+    assert 0 < sequence.TenThousandRows().track_seconds() < 60
+    populated = sequence.PopulatedBurst()
+    populated.setup("wal-normal")
+    assert populated.track_failed_rows("wal-normal") == 0
+    assert of(populated.track_slowest_insert("wal-normal")) == [max(r["insert_times"]) for r in populated.reports]
+
+
+def test_the_pool_beside_a_plain_one(few: None) -> None:
+    for way in pool.WAYS:
+        cell = pool.Pool()
+        cell.time_start_and_reap(3, way)
+        memory = cell.track_memory(3, way)
+        assert math.isnan(memory) or 3 * 2**16 < memory < 3 * 2**28
+
+
+@pytest.mark.parametrize(("transaction", "failures"), [("implicit", True), ("immediate", False)])
+def test_reading_before_writing_fails_only_if_deferred(
+    transaction: str, failures: bool, bench_folder: Path, few: None
+) -> None:
+    cell = transactions.ReadThenWrite()
+    cell.setup("wal", transaction)
+    assert (cell.track_failed_rows("wal", transaction) > 0) == failures
+
+
+def test_costs_and_library_are_what_the_package_says(bench_folder: Path) -> None:
+    from sqlite_writes.cost import METRICS, insert_cost
+
+    cell = cost.InsertCost()
+    cell.setup("default", "disk")
+    counted = insert_cost(str(bench_folder / "other.db"))
+    tracked = [getattr(cell, f"track_{metric}")("default", "disk") for metric in METRICS]
+    assert [None if math.isnan(value) else value for value in tracked] == list(counted.values())
+    version, source_id = library_version()
+    number = cost.Library().track_sqlite_version()
+    assert f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}" == version
+    assert format(int(cost.Library().track_sqlite_source_id()), "012x") == source_id.split()[2][:12]
+
+
+def test_a_report_without_the_name_is_not_a_zero() -> None:
+    assert math.isnan(common.mean([{"failed": 1}], "lost"))
+    assert math.isnan(common.samples([{"phases": None}], "phases", "open"))  # type: ignore[arg-type]
+
+
+def test_every_benchmark_has_a_version_of_its_own() -> None:
+    for module in (burst, caller, cost, pool, sequence, transactions):
+        for name, kind in vars(module).items():
+            if isinstance(kind, type) and any(member.startswith(("time_", "track_")) for member in vars(kind)):
+                assert "version" in vars(kind), name
 
 
 def test_the_clock_replays_each_bursts_time_in_turn() -> None:
@@ -181,12 +311,6 @@ def test_one_burst_with_failures_shows_in_the_mean() -> None:
 
 
 def test_settings_that_a_commit_lacks_are_skipped(bench_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(burst_settings(), "wal")
+    monkeypatch.delitem(sqlite_writes.SETTINGS, "wal")
     with pytest.raises(NotImplementedError, match="this commit has no settings 'wal'"):
         burst.Burst().setup(5, "wal")
-
-
-def burst_settings() -> dict[str, object]:
-    import sqlite_writes
-
-    return sqlite_writes.SETTINGS  # type: ignore[return-value]

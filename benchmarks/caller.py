@@ -1,0 +1,107 @@
+"""The caller holds a connection while its processes write: our way and the naive way, by Python.
+
+A forked worker inherits SQLite's belief about the locks of the process that it was forked from. Ours are not forked
+from the caller. The naive way's are, and from Python 3.11 on its caller holds a connection without knowing: it loses
+most of the rows of a burst of 500, and no worker sees an error (sqlite_writes/naive.py). On 3.9 and 3.10 it loses none.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from .common import Report, database_path, mean, measured_once, unit
+
+WORKERS = [50, 250, 500]
+
+
+class HeldConnection:
+    """Our way: a burst while the calling process has read the file, in WAL mode, and keeps its connection open."""
+
+    params = (WORKERS,)
+    param_names = ("workers",)
+
+    version = "1"
+    timeout = 600.0
+
+    def setup_cache(self) -> None:
+        """Have asv run the whole class in one folder (see common)."""
+
+    def setup(self, workers: int) -> None:
+        self.reports = measured_once(f"held {workers}", lambda: _burst_beside_a_connection(workers))
+
+    @unit("rows per burst")
+    def track_failed_rows(self, workers: int) -> float:
+        return mean(self.reports, "failed")
+
+    @unit("rows per burst")
+    def track_lost_rows(self, workers: int) -> float:
+        return mean(self.reports, "lost")
+
+
+class NaiveBurst:
+    """THE WRONG WAY, as a baseline: plain ``Pool(n).map`` by fork, connections left to the garbage collector, WAL.
+
+    The second of two bursts in one process; the first is of 50 rows.
+    """
+
+    params = (WORKERS,)
+    param_names = ("workers",)
+
+    version = "1"
+    timeout = 600.0
+
+    def setup_cache(self) -> None:
+        """Have asv run the whole class in one folder (see common)."""
+
+    def setup(self, workers: int) -> None:
+        try:
+            from sqlite_writes import naive  # noqa: F401
+        except ImportError:
+            raise NotImplementedError("this commit has no naive way") from None
+        self.reports = measured_once(f"naive {workers}", lambda: _naive_burst(workers))
+
+    @unit("rows per burst")
+    def track_failed_rows(self, workers: int) -> float:
+        return mean(self.reports, "failed")
+
+    @unit("rows per burst")
+    def track_lost_rows(self, workers: int) -> float:
+        return mean(self.reports, "lost")
+
+
+def _burst_beside_a_connection(workers: int) -> Report:
+    from sqlite_writes import Settings, create_table, generate_example_rows, insert_rows_in_parallel
+    from sqlite_writes.database import connect
+
+    settings = Settings(journal_mode="wal", busy_timeout=60)
+    with database_path() as database:
+        create_table(database, settings)
+        held = connect(database, settings)
+        try:
+            held.execute("SELECT * FROM messages").fetchall()
+            return insert_rows_in_parallel(database, generate_example_rows(workers), settings).to_dict()
+        finally:
+            held.close()
+
+
+def _naive_burst(workers: int) -> Report:
+    """A naive burst in a process of its own, so that each one finds the same past: one burst of 50."""
+    script = (
+        "import json, sys; from sqlite_writes import generate_example_rows; "
+        "from sqlite_writes.naive import naive_burst; "
+        "bursts = [naive_burst(sys.argv[1], generate_example_rows(int(count))) for count in sys.argv[2:]]; "
+        "print(json.dumps(dict(zip(('failed', 'lost'), bursts[-1]))))"
+    )
+    with database_path() as database:
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", script, database, "50", str(workers)],
+            check=True,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    report: Report = json.loads(done.stdout)
+    return report

@@ -1,0 +1,89 @@
+"""Exact costs of one insert: the same to the byte in every run, so that one more byte written is a finding.
+
+Counted over ten inserts by one warmed-up process, with a connection each, into a new table (sqlite_writes/cost.py). On
+disk and in memory, where they must be the same. What a platform cannot count is n/a there, not 0.
+"""
+
+from __future__ import annotations
+
+import math
+
+from .common import SETTINGS, STORAGE, database_path, mean, measured_once, skip_unless_possible, unit
+
+
+class InsertCost:
+    """One ``insert_row`` that waits for nobody."""
+
+    params = (SETTINGS, STORAGE)
+    param_names = ("settings", "storage")
+
+    version = "1"
+    timeout = 600.0
+
+    def setup_cache(self) -> None:
+        """Have asv run the whole class in one folder (see common)."""
+
+    def setup(self, settings: str, storage: str) -> None:
+        skip_unless_possible(settings)
+        try:
+            from sqlite_writes.cost import insert_cost
+        except ImportError:
+            raise NotImplementedError("this commit does not count costs") from None
+
+        def count() -> dict[str, float | None]:
+            with database_path(storage) as database:
+                return insert_cost(database, settings)
+
+        self.reports = measured_once(f"{settings} {storage}", count, 1)
+
+    @unit("bytes")
+    def track_bytes_written(self, settings: str, storage: str) -> float:
+        return mean(self.reports, "bytes_written")
+
+    @unit("calls")
+    def track_write_calls(self, settings: str, storage: str) -> float:
+        return mean(self.reports, "write_calls")
+
+    @unit("calls")
+    def track_syncs(self, settings: str, storage: str) -> float:
+        return mean(self.reports, "syncs")
+
+    @unit("statements")
+    def track_sql_statements(self, settings: str, storage: str) -> float:
+        return mean(self.reports, "sql_statements")
+
+    @unit("steps")
+    def track_virtual_machine_steps(self, settings: str, storage: str) -> float:
+        return mean(self.reports, "virtual_machine_steps")
+
+    @unit("calls")
+    def track_python_calls(self, settings: str, storage: str) -> float:
+        return mean(self.reports, "python_calls")
+
+
+class Library:
+    """What the numbers were measured with; never judged."""
+
+    version = "2"
+
+    @unit("version number")
+    def track_sqlite_version(self) -> int:
+        """SQLite's version as its own number: 3040001 is 3.40.1."""
+        major, minor, patch = map(int, _library_version()[0].split("."))
+        return 1_000_000 * major + 1000 * minor + patch
+
+    @unit("first 12 hex digits, as a number")
+    def track_sqlite_source_id(self) -> float:
+        """The hash of SQLite's check-in: ``format(int(value), '012x')`` begins it."""
+        source_id = _library_version()[1].split()
+        return int(source_id[2][:12], 16) if len(source_id) > 2 else math.nan
+
+
+def _library_version() -> tuple[str, str]:
+    try:
+        from sqlite_writes.database import library_version
+    except ImportError:
+        import sqlite3
+
+        return sqlite3.sqlite_version, ""
+    return library_version()

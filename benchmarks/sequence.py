@@ -1,0 +1,119 @@
+"""One after another: what an insert costs when nobody else writes.
+
+Each insert has a connection of its own, so each close is the last one, and in WAL mode the last one checkpoints and
+removes the WAL: that is why WAL can look no better here. 10,000 rows are the article's own size; a burst into a table
+that holds as many shows whether a full table matters to a burst.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from .common import (
+    SETTINGS,
+    BurstClock,
+    Samples,
+    database_path,
+    mean,
+    measured_once,
+    samples,
+    skip_unless_possible,
+    unit,
+)
+
+POPULATED = 10_000
+
+
+class InsertRow:
+    """One ``insert_row`` into a new table that has one row."""
+
+    params = (SETTINGS,)
+    param_names = ("settings",)
+
+    # 20 calls in each of two processes.
+    version = "1"
+    number = 1
+    repeat = 20
+    rounds = 2
+    warmup_time = 0.0
+
+    def setup(self, settings: str) -> None:
+        from sqlite_writes import create_table, generate_example_rows, insert_row
+
+        self.resources = ExitStack()
+        skip_unless_possible(settings)
+        self.insert_row = insert_row
+        self.database = self.resources.enter_context(database_path())
+        create_table(self.database, settings)
+        first, self.row = generate_example_rows(2)
+        insert_row(self.database, first, settings)
+
+    def time_insert_row(self, settings: str) -> None:
+        self.insert_row(self.database, self.row, settings)
+
+    def teardown(self, settings: str) -> None:
+        self.resources.close()
+
+
+class TenThousandRows:
+    """10,000 rows one after another, each with a connection of its own, in one fresh process."""
+
+    version = "1"
+    timeout = 600.0
+
+    @unit("seconds")
+    def track_seconds(self) -> float:
+        from sqlite_writes import create_table, generate_example_rows, insert_rows_one_after_another
+
+        with database_path() as database:
+            create_table(database)
+            return insert_rows_one_after_another(database, generate_example_rows(POPULATED))
+
+
+class PopulatedBurst:
+    """A burst of 100 into a table of 10,000 rows."""
+
+    params = (SETTINGS,)
+    param_names = ("settings",)
+
+    version = "1"
+    timeout = 600.0
+    number = 1
+    rounds = 1
+    warmup_time = 0.0
+    timer = BurstClock()
+
+    def setup_cache(self) -> None:
+        """Have asv run the whole class in one folder (see common)."""
+
+    def setup(self, settings: str) -> None:
+        skip_unless_possible(settings)
+        self.reports = measured_once(settings, lambda: _burst_into_populated(settings))
+        self.repeat = len(self.reports)
+
+    def time_burst(self, settings: str) -> None:
+        self.timer.replay(self.reports)
+
+    @unit("rows per burst")
+    def track_failed_rows(self, settings: str) -> float:
+        return mean(self.reports, "failed")
+
+    @unit("seconds")
+    def track_slowest_insert(self, settings: str) -> Samples:
+        return samples(self.reports, "insert_time", "slowest")
+
+
+def _burst_into_populated(settings: str) -> dict[str, object]:
+    from sqlite_writes import create_table, generate_example_rows, insert_rows_in_parallel
+    from sqlite_writes.database import INSERT_ROW, connect
+
+    with database_path() as database:
+        create_table(database, settings)
+        connection = connect(database, settings)
+        try:
+            connection.execute("BEGIN")
+            connection.executemany(INSERT_ROW, generate_example_rows(POPULATED))
+            connection.commit()
+        finally:
+            connection.close()
+        return insert_rows_in_parallel(database, generate_example_rows(100), settings).to_dict()

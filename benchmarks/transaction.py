@@ -1,0 +1,56 @@
+"""Read, then write, in one transaction: deferred against immediate.
+
+SQLite's busy handler, and so the busy timeout, does not run for a transaction that has read and then wants to write: if
+another has committed meanwhile, its snapshot is stale, and in WAL mode it fails at once; in delete mode two readers who
+both want to write would wait for each other for ever, so one of them fails at once. Begun ``IMMEDIATE`` the same
+statements wait. 50 workers suffice: no timeout is near, so every failed row is of this kind.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from .common import Report, database_path, mean, measured_once, unit
+
+WORKERS = 50
+
+
+class ReadThenWrite:
+    """50 processes each read the table and insert a row, in one transaction."""
+
+    params = (["delete", "wal"], ["implicit", "immediate"])
+    param_names = ("journal_mode", "transaction")
+
+    version = "1"
+    timeout = 600.0
+
+    def setup_cache(self) -> None:
+        """Have asv run the whole class in one folder (see common)."""
+
+    def setup(self, journal_mode: str, transaction: str) -> None:
+        try:
+            from sqlite_writes.database import read_then_insert_row  # noqa: F401
+        except ImportError:
+            raise NotImplementedError("this commit does not read before it writes") from None
+        self.reports = measured_once(
+            f"{journal_mode} {transaction}", lambda: _burst_of_readers(journal_mode, transaction)
+        )
+
+    @unit("rows per burst")
+    def track_failed_rows(self, journal_mode: str, transaction: str) -> float:
+        return mean(self.reports, "failed")
+
+
+def _burst_of_readers(journal_mode: str, transaction: str) -> Report:
+    from sqlite_writes import Settings, create_table, generate_example_rows, pool_map
+    from sqlite_writes.database import read_then_insert_row, warm_up
+
+    settings = Settings(journal_mode=journal_mode, transaction=transaction, busy_timeout=60)
+    with database_path() as database:
+        create_table(database, settings)
+        outcomes = pool_map(
+            partial(read_then_insert_row, database, settings=settings),
+            generate_example_rows(WORKERS),
+            warm_up=partial(warm_up, settings),
+        )
+    return {"failed": sum(outcome.status != "returned" for outcome in outcomes)}

@@ -1,0 +1,73 @@
+"""The exact cost of one insert: the same in every run and storage, and checked against counts taken another way."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from sqlite_writes import SETTINGS, create_table, insert_row
+from sqlite_writes.cost import METRICS, _io_counter, insert_cost
+
+from .conftest import PROJECT
+
+LINUX = pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="no /proc/self/io")
+STRACE = pytest.mark.skipif(shutil.which("strace") is None, reason="no strace")
+
+
+@pytest.mark.parametrize("settings", ["default", "wal-normal"])
+def test_costs_are_the_same_every_time_and_in_memory(settings: str, database: str) -> None:
+    first = insert_cost(database, settings)
+    assert list(first) == list(METRICS)
+    assert insert_cost(database, settings) == first
+    if Path("/dev/shm").is_dir():  # noqa: S108
+        memory = Path("/dev/shm", f"sqlite-writes-test-{Path(database).parent.name}.db")  # noqa: S108
+        try:
+            assert insert_cost(memory, settings) == first
+        finally:
+            for path in memory.parent.glob(f"{memory.name}*"):
+                path.unlink()
+
+
+def strace_of_inserts(database: str, settings: str, count: int) -> list[str]:
+    script = (
+        "import sys; from sqlite_writes import insert_row\n"
+        "for number in range(int(sys.argv[2])): insert_row(sys.argv[1], (f'{number:036d}',), sys.argv[3])"
+    )
+    log = Path(f"{database}.strace")
+    command = ["strace", "-f", "-y", "-o", str(log), sys.executable, "-c", script, database, str(count), settings]
+    subprocess.run(command, check=True, cwd=PROJECT, stdin=subprocess.DEVNULL)
+    return log.read_text().splitlines()
+
+
+@LINUX
+@STRACE
+@pytest.mark.parametrize("settings", ["default", "wal"])
+def test_bytes_calls_and_syncs_are_those_that_strace_sees(settings: str, database: str) -> None:
+    create_table(database, settings)
+    insert_row(database, ("x" * 36,), settings)
+    lines = strace_of_inserts(database, settings, 5)
+    writes = [line for line in lines if database in line and ("write" in line.split("(")[0])]
+    syncs = [line for line in lines if "sync(" in line]
+    cost = insert_cost(database, settings)
+    assert len(writes) == 5 * (cost["write_calls"] or 0)
+    assert sum(int(line.rsplit("= ", 1)[1]) for line in writes) == 5 * (cost["bytes_written"] or 0)
+    assert len(syncs) == 5 * (cost["syncs"] or 0)
+
+
+def test_the_statements_of_an_insert_are_counted(database: str) -> None:
+    assert insert_cost(database)["sql_statements"] == 3  # BEGIN, INSERT, COMMIT
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("SELECT count(*) FROM messages").fetchone() == (11,)
+
+
+def test_what_a_platform_cannot_tell_is_none_and_not_0(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")  # no strace
+    assert insert_cost(database)["syncs"] is None
+    monkeypatch.setattr(Path, "exists", lambda _: False)  # no /proc
+    assert _io_counter("wchar", database, SETTINGS["default"]) is None
