@@ -3,31 +3,37 @@
 
 PYTHON ?= python3
 COMMITS ?= 5
+BURSTS := 2
 BIN := .venv/bin
 ASV := $(BIN)/python -m asv
 
-# The quick set: fewer bursts a cell, and the cells that answer the question. The full set is plain asv run.
+# The quick set: fewer bursts a cell, and the cells that answer the question. The full set is all of it, as plain asv
+# run has it.
 QUICK := --bench "burst\.Burst\.(time_burst|track_(failed_rows|lost_rows|contention_factor))\((50|250|500), '(default|wal|wal-normal)'\)" \
          --bench "caller\.NaiveBurst\..*\(500\)" --bench "cost\.Library"
 
-.PHONY: help bench history test
+.PHONY: help bench bench-full history test
 .DEFAULT_GOAL := help
 
 help: ## say what each target does
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 bench: ## measure HEAD on every Python that starts (quick set, some minutes), and print the answer
 bench: RANGE := HEAD^!
+bench-full: ## the same with the full set: about ten minutes for each Python
+bench-full: RANGE := HEAD^!
+bench-full: QUICK :=
+bench-full: BURSTS := 5
 history: ## measure the last COMMITS commits (5 unless given) with the quick set; what is there is kept
 history: RANGE := HASHFILE:.asv/commits --skip-existing-successful
 
 # --parallel makes the environments side by side; the benchmarks run alone. asv ends with 2 when a benchmark failed; the answer is printed all the same, and says so.
-bench history: .venv/ready
+bench bench-full history: .venv/ready
 	@mkdir -p .asv && git rev-list --first-parent --max-count=$(COMMITS) HEAD > .asv/commits
 	@git diff --quiet HEAD -- sqlite_writes setup.py pyproject.toml || \
 	  echo "note: asv measures commits: the uncommitted changes to the package are not in these results"
 	@$(BIN)/python -m dashboard.machine
-	@status=0; SQLITE_WRITES_BURSTS=2 $(ASV) run --parallel 2 $(QUICK) $(RANGE) || status=$$?; \
+	@status=0; SQLITE_WRITES_BURSTS=$(BURSTS) $(ASV) run --parallel 2 $(QUICK) $(RANGE) || status=$$?; \
 	  [ $$status -eq 0 ] || [ $$status -eq 2 ] || exit $$status; \
 	  $(ASV) publish --no-pull > .asv/publish.log 2>&1 || { cat .asv/publish.log; exit 1; }; \
 	  echo; $(BIN)/python -m dashboard.answer && \

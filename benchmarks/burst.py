@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from .common import (
     BURSTS,
+    FEW_BURSTS,
     SETTINGS,
     STORAGE,
     WORKERS,
@@ -19,6 +20,7 @@ from .common import (
     measured_once,
     run_burst,
     samples,
+    setup,
     skip_unless_possible,
     unit,
 )
@@ -43,8 +45,7 @@ class Burst:
 
     def setup(self, workers: int, settings: str) -> None:
         skip_unless_possible(settings)
-        # A burst of 1000 takes as long as the rest together.
-        bursts = min(BURSTS, 3) if workers >= 1000 else BURSTS
+        bursts = BURSTS if workers < 500 else FEW_BURSTS
         self.reports = measured_once(f"{workers} {settings}", lambda: run_burst(workers, settings), bursts)
         self.repeat = len(self.reports)
 
@@ -120,7 +121,7 @@ class StorageBurst:
     timeout = 600.0
     number = 1
     rounds = 1
-    repeat = BURSTS
+    repeat = FEW_BURSTS
     warmup_time = 0.0
     timer = BurstClock()
 

@@ -11,7 +11,7 @@ import json
 import subprocess
 import sys
 
-from .common import Report, database_path, mean, measured_once, unit
+from .common import Report, database_path, mean, measured_once, setup, unit
 
 WORKERS = [50, 250, 500]
 
@@ -57,7 +57,7 @@ class NaiveBurst:
 
     def setup(self, workers: int) -> None:
         try:
-            from sqlite_writes import naive  # noqa: F401
+            from sqlite_writes import naive
         except ImportError:
             raise NotImplementedError("this commit has no naive way") from None
         self.reports = measured_once(f"naive {workers}", lambda: _naive_burst(workers))

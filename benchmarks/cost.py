@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from .common import SETTINGS, STORAGE, database_path, mean, measured_once, skip_unless_possible, unit
+from .common import SETTINGS, STORAGE, database_path, mean, measured_once, setup, skip_unless_possible, unit
 
 
 class InsertCost:

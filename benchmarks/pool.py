@@ -10,7 +10,7 @@ import math
 import multiprocessing
 from typing import Any, Callable
 
-from .common import unit
+from .common import setup, unit
 
 WAYS = ["pool_map", "plain Pool"]
 WORKERS = [100, 500]

@@ -17,6 +17,7 @@ from .common import (
     mean,
     measured_once,
     samples,
+    setup,
     skip_unless_possible,
     unit,
 )

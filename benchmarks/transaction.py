@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from .common import Report, database_path, mean, measured_once, unit
+from .common import Report, database_path, mean, measured_once, setup, unit
 
 WORKERS = 50
 
@@ -29,7 +29,7 @@ class ReadThenWrite:
 
     def setup(self, journal_mode: str, transaction: str) -> None:
         try:
-            from sqlite_writes.database import read_then_insert_row  # noqa: F401
+            from sqlite_writes.database import read_then_insert_row
         except ImportError:
             raise NotImplementedError("this commit does not read before it writes") from None
         self.reports = measured_once(

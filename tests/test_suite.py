@@ -7,6 +7,7 @@ import math
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +24,7 @@ from .conftest import PROJECT
 from .test_interpreters import THIS
 
 
-def run(*command: str, cwd: Path, home: Path, **more: str) -> subprocess.CompletedProcess[str]:
+def run(*command: str, cwd: Path, home: Path, status: int = 0, **more: str) -> subprocess.CompletedProcess[str]:
     identity = {
         "GIT_AUTHOR_NAME": "a",
         "GIT_AUTHOR_EMAIL": "a@b",
@@ -39,8 +40,17 @@ def run(*command: str, cwd: Path, home: Path, **more: str) -> subprocess.Complet
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == status, done.stdout + done.stderr
     return done
+
+
+BROKEN = """
+class Broken:
+    version = "1"
+
+    def track_nothing(self):
+        raise RuntimeError("on purpose")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -62,15 +72,17 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]
     configuration = json.loads((clone / "asv.conf.json").read_text())
     configuration.update(pythons=[THIS, "3.99"], include=[])
     (clone / "asv.conf.json").write_text(json.dumps(configuration))
+    (clone / "benchmarks" / "broken.py").write_text(BROKEN)
     for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "All of it"]):
         run("git", *arguments, cwd=clone, home=home)
     run(sys.executable, "-m", "dashboard.machine", cwd=clone, home=home)
     said = run(
         *(sys.executable, "-m", "asv", "run", "HEAD^!"),
         *("--bench", r"burst\.Burst\..*\((1|5), '(default|wal)'\)"),
-        *("--bench", r"caller\..*\(50\)", "--bench", r"cost\.Library"),
+        *("--bench", r"caller\..*\(50\)", "--bench", r"cost\.Library", "--bench", "broken"),
         cwd=clone,
         home=home,
+        status=2,
         SQLITE_WRITES_BURSTS="2",
     )
     run(sys.executable, "-m", "asv", "publish", "--no-pull", cwd=clone, home=home)
@@ -83,7 +95,7 @@ def test_asv_runs_the_selected_cells_and_stores_their_values(measured: tuple[Pat
     assert [line for line in said.splitlines() if "3.99" in line] == ["· No executable found for python 3.99"]
     (path,) = (clone / ".asv" / "results").glob("*/*-virtualenv-*.json")
     stored = json.loads(path.read_text())
-    real = {name: [value for value in row[0] if not math.isnan(value)] for name, row in stored["results"].items()}
+    real = {name: [value for value in row[0] or () if not math.isnan(value)] for name, row in stored["results"].items()}
     cells = len(common.WORKERS) * len(common.SETTINGS)
     assert len(stored["results"]["burst.Burst.track_failed_rows"][0]) == cells  # NaN, asv's n/a, in all but four
     assert real["burst.Burst.track_failed_rows"] == real["burst.Burst.track_lost_rows"] == [0.0] * 4
@@ -91,6 +103,29 @@ def test_asv_runs_the_selected_cells_and_stores_their_values(measured: tuple[Pat
     assert all(0 < seconds < 30 for seconds in real["burst.Burst.time_burst"])
     assert real["cost.Library.track_sqlite_version"][0] > 3_000_000
     assert list((clone / ".asv" / "databases").iterdir()) == []
+
+
+def test_a_benchmark_that_fails_fails_alone(measured: tuple[Path, Path, str]) -> None:
+    clone, _, _ = measured
+    (path,) = (clone / ".asv" / "results").glob("*/*-virtualenv-*.json")
+    results = {name: row[0] for name, row in json.loads(path.read_text())["results"].items()}
+    assert [name for name, values in results.items() if values is None or None in values] == [
+        "broken.Broken.track_nothing"
+    ]
+
+
+def test_settings_that_the_library_lacks_are_n_a_and_say_why(measured: tuple[Path, Path, str]) -> None:
+    clone, home, _ = measured
+    if sqlite3.sqlite_version_info < (3, 53):  # no release so far has it
+        done = run(
+            *(sys.executable, "-m", "asv", "run", "HEAD^!", "--show-stderr", "--dry-run"),
+            *("--bench", r"burst\.Burst\.track_failed_rows\(5, 'concurrent'\)"),
+            cwd=clone,
+            home=home,
+        )
+        said = done.stdout + done.stderr
+        assert "does not know BEGIN CONCURRENT; its begin-concurrent branch does" in said
+        assert "failed" not in said.replace("track_failed_rows", "")
 
 
 def test_everything_that_asv_writes_is_under_one_folder(measured: tuple[Path, Path, str]) -> None:
@@ -156,7 +191,6 @@ def bench_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two bursts a cell, and sizes that take no time."""
-    monkeypatch.setattr(common, "BURSTS", 2)
     monkeypatch.setattr(burst, "BURSTS", 2)
     monkeypatch.setattr(common.measured_once, "__defaults__", (2,))
     monkeypatch.setattr(sequence, "POPULATED", 300)
