@@ -7,6 +7,7 @@ database and pool together as a burst does; blind to sleeps and to locks held lo
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -62,8 +63,8 @@ def insert_cost(database: Database, settings: str | Settings = "default") -> dic
             (outcome,) = pool_map(
                 partial(_count, counters[metric], settings=settings), [database], warm_up=partial(warm_up, settings)
             )
-            if outcome.exception is not None:
-                raise outcome.exception
+            if outcome.status != "returned":
+                raise outcome.exception or ChildProcessError(f"the process that counts {metric}: {outcome.status}")
             total = outcome.result
         costs[metric] = None if total is None else total / INSERTS
     return costs
@@ -152,8 +153,11 @@ def _python_calls(database: Database, settings: Settings) -> int:
 def _syncs(database: Database, settings: Settings) -> int | None:
     """Syncs of ``INSERTS`` inserts: those that strace sees of that many and one more, less those of the one."""
     strace = shutil.which("strace")
-    if strace is None:
-        return None
+    if (
+        strace is None
+        or subprocess.run([strace, "-o", os.devnull, "true"], capture_output=True, check=False).returncode
+    ):
+        return None  # not installed, or not allowed to trace
     seen = []
     for count in (1, 1 + INSERTS):
         with tempfile.NamedTemporaryFile("r") as log:
@@ -162,19 +166,15 @@ def _syncs(database: Database, settings: Settings) -> int | None:
                 "from sqlite_writes.cost import _insert; _insert(*pickle.loads(bytes.fromhex(sys.argv[2])))"
             )
             arguments = [_as_hex(sys.path), _as_hex((database, settings, count))]
-            done = subprocess.run(
+            subprocess.run(
                 [strace, "-f", "-e", "trace=fsync,fdatasync", "-o", log.name, sys.executable, "-c", script, *arguments],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                check=False,
+                check=True,
             )
-            if done.returncode != 0:  # installed, and not allowed to trace
-                return None
             seen.append(sum("sync(" in line for line in log))
     return seen[1] - seen[0]
 
 
 def _as_hex(value: object) -> str:
-    import pickle
-
     return pickle.dumps(value).hex()

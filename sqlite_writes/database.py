@@ -39,6 +39,7 @@ _NAME_BY_MESSAGE = {
     "unable to open database file": "SQLITE_CANTOPEN",
     "locking protocol": "SQLITE_PROTOCOL",
     "file is not a database": "SQLITE_NOTADB",
+    "constraint failed": "SQLITE_CONSTRAINT",
 }
 
 
@@ -46,7 +47,7 @@ _NAME_BY_MESSAGE = {
 def _built_in_synchronous(journal_mode: str) -> str:
     """What the linked SQLite uses when nobody asks: FULL, unless it was built otherwise (Apple's is, for WAL)."""
     with closing(sqlite3.connect(":memory:")) as connection:
-        options = dict(([*option.split("=", 1), ""])[:2] for (option,) in connection.execute("PRAGMA compile_options"))
+        options = dict(option.partition("=")[::2] for (option,) in connection.execute("PRAGMA compile_options"))
     level = options.get("DEFAULT_SYNCHRONOUS", "2")
     if journal_mode == "wal":
         level = options.get("DEFAULT_WAL_SYNCHRONOUS", level)
@@ -297,7 +298,7 @@ def error_name(error: BaseException) -> str:
     name = getattr(error, "sqlite_errorname", None)
     if isinstance(name, str):
         return name
-    if isinstance(error, sqlite3.Error):
+    if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.ProgrammingError):
         message = str(error)
         return next((name for text, name in _NAME_BY_MESSAGE.items() if text in message), "SQLITE_ERROR")
     return type(error).__name__

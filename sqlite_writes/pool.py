@@ -42,9 +42,12 @@ _GRACE = 10.0
 _BOOTSTRAP = """\
 import os, pickle, sys
 control = os.fdopen(int(sys.argv[1]), "rb")
-sys.path[:] = pickle.load(control)
+try:
+    sys.path[:] = pickle.load(control)
+except EOFError:  # the caller is gone already
+    sys.exit()
 from sqlite_writes.pool import _launch
-_launch(control, int(sys.argv[2]))
+_launch(control, int(sys.argv[2]), float(sys.argv[3]))
 """
 
 # A pipe write of up to PIPE_BUF bytes is never mixed with another's. So messages travel in chunks of that size, each
@@ -105,9 +108,11 @@ def pool_map(
         ``"timed out"``. If the workers are not all at the gate by then, it stays shut.
 
     Every process is gone when this returns or raises, Ctrl-C included; if the caller itself is killed, the launcher
-    ends them. Raises ``ValueError`` for a deadline or start method that will not do, ``OSError`` before any start if
-    the system's limits do not leave room for so many processes, ``ChildProcessError`` if the launcher itself is
-    killed. Linux and macOS; elsewhere ``NotImplementedError``.
+    ends them. Before any start it raises ``ValueError`` for a deadline or start method that will not do or what cannot
+    be pickled, ``OSError`` if the system's limits do not leave room for so many processes, and ``NotImplementedError``
+    elsewhere than on Linux and macOS. Later: ``RuntimeError`` if the function cannot be loaded in a fresh process,
+    ``OSError`` if the system refuses to start so many after all, ``ChildProcessError`` if the launcher itself is
+    killed, or hangs in ``warm_up``.
     """
     if not hasattr(os, "fork"):
         raise NotImplementedError(f"pool_map needs os.fork, which {sys.platform} lacks: it runs on Linux and macOS")
@@ -123,8 +128,8 @@ def pool_map(
     start = _start_launcher if start_method == "forkserver" else _fork_launcher
     control_read, control_write = os.pipe()
     report_read, report_write = os.pipe()
-    launcher = 0
-    status = 0
+    launcher = status = 0
+    report = b""
     try:
         try:
             launcher, payload = start(job, control_read, report_write, (control_write, report_read))
@@ -138,7 +143,7 @@ def pool_map(
         os.close(control_write)
         os.close(report_read)
         if launcher:
-            status = _end_launcher(launcher)
+            status = _end_launcher(launcher, reported=bool(report))
     return _outcomes(report, status)
 
 
@@ -185,26 +190,30 @@ def _start_launcher(job: _Job, control: int, report: int, _: tuple[int, int]) ->
         raise ValueError(
             f"the function or an item cannot be pickled, which start_method 'forkserver' needs: {error}"
         ) from error
-    main = _path_of_main() if b"__main__" in pickled_job else None
+    main = _origin_of_main() if b"__main__" in pickled_job else None
+    payload = pickle.dumps(sys.path) + pickle.dumps(main) + pickled_job
+    arguments = ["-c", _BOOTSTRAP, str(control), str(report), repr(job.deadline)]
     for descriptor in (control, report):
         os.set_inheritable(descriptor, True)
     # A process group of its own keeps a terminal's Ctrl-C from the workers: the caller alone decides what to do.
     pid = os.posix_spawn(
         sys.executable,
-        [sys.executable, *_args_from_interpreter_flags(), "-c", _BOOTSTRAP, str(control), str(report)],
+        [sys.executable, *_args_from_interpreter_flags(), *arguments],
         os.environ,
         file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)],
         setpgroup=0,
     )
-    return pid, pickle.dumps(sys.path) + pickle.dumps(main) + pickled_job
+    return pid, payload
 
 
 def _fork_launcher(job: _Job, control: int, report: int, callers: tuple[int, int]) -> tuple[int, bytes]:
     """Fork the launcher from the caller, whose ends of the two pipes are ``callers``."""
+    _flush_output()
     pid = os.fork()
     if pid == 0:
         try:
             os.setpgid(0, 0)
+            _set_alarm(job.deadline)
             for descriptor in callers:
                 os.close(descriptor)
             _report(lambda: job, control, report)
@@ -213,21 +222,20 @@ def _fork_launcher(job: _Job, control: int, report: int, callers: tuple[int, int
     return pid, b""
 
 
-def _path_of_main() -> tuple[str | None, str | None]:
-    """The name, or else the path, from which a fresh process can import the caller's main module."""
+def _origin_of_main() -> tuple[str | None, str] | None:
+    """The name, or else the path, from which a fresh process can import the caller's main module, if it can."""
     main = sys.modules["__main__"]
-    spec = getattr(main, "__spec__", None)
-    path = getattr(main, "__file__", None)
-    if spec is None and (path is None or not os.path.exists(path)):
-        raise ValueError(
-            "the function or an item belongs to a main module without a file, which a fresh process cannot import: "
-            "put it in a module, or use start_method='fork'"
-        )
-    return (spec.name, None) if spec is not None else (None, os.path.abspath(str(path)))
+    spec, path = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+    if spec is not None:
+        return spec.name, ""
+    return (None, os.path.abspath(path)) if path is not None and os.path.exists(path) else None
 
 
-def _end_launcher(launcher: int) -> int:
-    """Wait until the launcher has ended, by force if it does not; its wait status."""
+def _end_launcher(launcher: int, *, reported: bool) -> int:
+    """Wait until the launcher has ended, by force if it does not; its wait status.
+
+    Without a report from it, it was killed, hangs, or a second Ctrl-C came: its workers may be alive and are killed.
+    """
     until = time.monotonic() + _GRACE
     pause = 0.0005
     status = None
@@ -238,7 +246,7 @@ def _end_launcher(launcher: int) -> int:
                 time.sleep(pause)
                 pause = min(2 * pause, 0.02)
     finally:
-        if status != 0:  # it was killed, hangs, or a second Ctrl-C came: its workers may be alive
+        if status != 0 or not reported:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(launcher, signal.SIGKILL)
             if status is None:
@@ -301,8 +309,9 @@ def _outcome(record: _Record) -> Outcome[Any]:
 # ------------------------------------------------------------------------------------------------- in the launcher
 
 
-def _launch(control: BinaryIO, report: int) -> NoReturn:
+def _launch(control: BinaryIO, report: int, deadline: float) -> NoReturn:
     """The launcher's whole life, in a fresh interpreter whose control pipe has already given it ``sys.path``."""
+    _set_alarm(deadline)
 
     def load_job() -> _Job:
         main = pickle.load(control)
@@ -320,7 +329,7 @@ def _launch(control: BinaryIO, report: int) -> NoReturn:
     os._exit(0)
 
 
-def _import_main(name: str | None, path: str | None) -> None:
+def _import_main(name: str | None, path: str) -> None:
     """Import the caller's main script under another name, as multiprocessing does for its spawned processes."""
     from multiprocessing import process, spawn
 
@@ -339,7 +348,10 @@ def _report(load_job: Callable[[], _Job], control: int, report: int) -> None:
     try:
         job = load_job()
     except Exception as reason:
-        error = RuntimeError(f"the function cannot be loaded in a fresh process: {reason!r}")
+        error = RuntimeError(
+            f"the function cannot be loaded in a fresh process, which has to import it "
+            f"(start_method='fork' need not): {reason!r}"
+        )
     else:
         try:
             records = _run_workers(job, control, report)
@@ -362,6 +374,7 @@ def _run_workers(job: _Job, control: int, report: int) -> list[_Record]:
         # it fails it fails in every worker too, and there it is reported.
         with contextlib.suppress(Exception):
             job.warm_up()
+    _flush_output()
     gc.collect()
     gc.freeze()  # a collection in a worker would write to, and so copy, every page that holds an object
     pids: list[int] = []
@@ -383,24 +396,32 @@ def _run_workers(job: _Job, control: int, report: int) -> list[_Record]:
             os.close(gate[1])
             stream, at_end = _read(messages[0], until=job.deadline, control=control)
     finally:
-        statuses = [_reap(pid, at_end) for pid in pids]
+        statuses = _end_workers(pids, at_end)
+    rest, _ = _read(messages[0], until=time.monotonic() + _GRACE)  # what was sent in the last moment
     return [
         _Record(pid, status, message, *(moment or None for moment in clock[3 * index + 1 : 3 * index + 4]))
-        for index, (pid, status, message) in enumerate(zip(pids, statuses, _reassemble(stream, count)))
+        for index, (pid, status, message) in enumerate(zip(pids, statuses, _reassemble(stream + rest, count)))
     ]
 
 
-def _reap(pid: int, at_end: bool) -> int | None:
-    """Take the worker's wait status, killing it if need be; None if it still ran although it was not at its end.
+def _end_workers(pids: list[int], at_end: bool) -> list[int | None]:
+    """Kill the workers that still run and reap all; their wait statuses, None for one that we had to kill.
 
     At the end of the messages every worker has closed its pipe, so it is exiting: a kill no longer changes its status.
     """
-    done, status = os.waitpid(pid, os.WNOHANG)
-    if done:
-        return status
-    os.kill(pid, signal.SIGKILL)
-    _, status = os.waitpid(pid, 0)
-    return status if at_end else None
+    statuses = {}
+    for pid in pids:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            statuses[pid] = status
+        else:
+            os.kill(pid, signal.SIGKILL)
+    for pid in pids:
+        if pid not in statuses:
+            _, status = os.waitpid(pid, 0)
+            if at_end:
+                statuses[pid] = status
+    return [statuses.get(pid) for pid in pids]
 
 
 def _reassemble(stream: bytes, count: int) -> list[bytes | None]:
@@ -434,15 +455,15 @@ def _work(
     try:
         for descriptor in launchers_ends:
             os.close(descriptor)
-        # If caller and launcher are both killed while this worker hangs, the kernel ends it.
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_REAL, max(job.deadline - time.monotonic(), 0) + _GRACE)
+        _set_alarm(job.deadline)  # if caller and launcher are both killed while this worker hangs
         result, exception, text = None, None, ""
         try:
-            if job.warm_up is not None:
-                job.warm_up()
-            clock[3 * index + 1] = time.monotonic()
-            os.close(ready)
+            try:
+                if job.warm_up is not None:
+                    job.warm_up()
+                clock[3 * index + 1] = time.monotonic()
+            finally:
+                os.close(ready)  # even if it failed: until all have closed it, the launcher reads no message
             os.read(gate, 1)  # returns when the launcher closes the other end, or dies
             if clock[0]:
                 clock[3 * index + 2] = time.monotonic()
@@ -452,6 +473,7 @@ def _work(
                     clock[3 * index + 3] = time.monotonic()
         except BaseException as error:
             exception, text = error, traceback.format_exc()
+        _flush_output()
         _send(messages, index, _pickle_message(result, exception, text))
     finally:
         os._exit(0)
@@ -482,12 +504,14 @@ def _read(pipe: int, until: float, control: int | None = None) -> tuple[bytes, b
     for source in (pipe,) if control is None else (pipe, control):
         poll.register(source, select.POLLIN)
     while True:
-        if pipe not in dict(poll.poll(_milliseconds_to(until))):
+        ready = dict(poll.poll(_milliseconds_to(until)))
+        if pipe in ready:
+            chunk = os.read(pipe, 1 << 16)
+            if not chunk:
+                return b"".join(chunks), True
+            chunks.append(chunk)
+        elif ready or time.monotonic() >= until:
             return b"".join(chunks), False
-        chunk = os.read(pipe, 1 << 16)
-        if not chunk:
-            return b"".join(chunks), True
-        chunks.append(chunk)
 
 
 def _write(pipe: int, data: bytes, until: float) -> None:
@@ -502,5 +526,21 @@ def _write(pipe: int, data: bytes, until: float) -> None:
 
 
 def _milliseconds_to(moment: float) -> float:
-    # poll() takes a C int of milliseconds: after at most a day the loops above would look again, and find it past.
+    # poll() takes a C int of milliseconds, some 24 days: after a day the loop in _read looks again.
     return 1000 * min(max(moment - time.monotonic(), 0), 86_400)
+
+
+# ----------------------------------------------------------------------------------------- in launcher and workers
+
+
+def _set_alarm(deadline: float) -> None:
+    """Have the kernel end this process some time after the deadline, should nobody else be left to do it."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, max(deadline - time.monotonic(), 0) + _GRACE)
+
+
+def _flush_output() -> None:
+    """Write out what was printed, before a fork would print it twice or ``os._exit`` drop it."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()

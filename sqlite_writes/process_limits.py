@@ -5,6 +5,7 @@ Reads the limits; knows nothing of what the processes are for.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -32,10 +33,11 @@ def _limits() -> Iterator[tuple[str, int]]:
     if soft != resource.RLIM_INFINITY and os.getuid() != 0:  # the kernel does not hold root to it
         yield f"the limit of {soft} processes for this user (ulimit -u)", soft - _tasks_of_this_user()
     if sys.platform.startswith("linux"):
-        tasks = int(Path("/proc/loadavg").read_text().split()[3].split("/")[1])
         for name in ("threads-max", "pid_max"):
-            most = int(Path("/proc/sys/kernel", name).read_text())
-            yield f"the limit of {most} processes on this machine (kernel.{name})", most - tasks
+            with contextlib.suppress(OSError, ValueError):  # a sandbox may lack them
+                most = int(Path("/proc/sys/kernel", name).read_text())
+                tasks = int(Path("/proc/loadavg").read_text().split()[3].split("/")[1])
+                yield f"the limit of {most} processes on this machine (kernel.{name})", most - tasks
         yield from _control_group_limits()
 
 
