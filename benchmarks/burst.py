@@ -14,8 +14,8 @@ from .common import (
     SETTINGS,
     STORAGE,
     WORKERS,
-    BurstClock,
     Samples,
+    _TimedBursts,
     mean,
     measured_once,
     run_burst,
@@ -26,19 +26,13 @@ from .common import (
 )
 
 
-class Burst:
+class Burst(_TimedBursts):
     """As many processes as workers, started fresh, held at a gate and released at once, each with one row."""
 
     params = (WORKERS, SETTINGS)
     param_names = ("workers", "settings")
 
-    # asv's own names: one call a sample, each burst replayed once.
-    version = "2"
-    timeout = 600.0
-    number = 1
-    rounds = 1
-    warmup_time = 0.0
-    timer = BurstClock()
+    version = "3"
 
     def setup_cache(self) -> None:
         """Have asv run the whole class in one folder (see common)."""
@@ -46,11 +40,7 @@ class Burst:
     def setup(self, workers: int, settings: str) -> None:
         skip_unless_possible(settings)
         bursts = BURSTS if workers < 500 else FEW_BURSTS
-        self.reports = measured_once(f"{workers} {settings}", lambda: run_burst(workers, settings), bursts)
-        self.repeat = len(self.reports)
-
-    def time_burst(self, workers: int, settings: str) -> None:
-        self.timer.replay(self.reports)
+        self.use(measured_once(f"{workers} {settings}", lambda: run_burst(workers, settings), bursts))
 
     @unit("rows per burst")
     def track_failed_rows(self, workers: int, settings: str) -> float:
@@ -111,29 +101,20 @@ class Burst:
         return samples(self.reports, "peak_in_flight")
 
 
-class StorageBurst:
+class StorageBurst(_TimedBursts):
     """A burst of 100 on disk and in memory: what is left of a difference when a sync costs nothing."""
 
     params = (STORAGE, SETTINGS)
     param_names = ("storage", "settings")
 
-    version = "1"
-    timeout = 600.0
-    number = 1
-    rounds = 1
-    repeat = FEW_BURSTS
-    warmup_time = 0.0
-    timer = BurstClock()
+    version = "2"
 
     def setup_cache(self) -> None:
         """Have asv run the whole class in one folder (see common)."""
 
     def setup(self, storage: str, settings: str) -> None:
         skip_unless_possible(settings)
-        self.reports = measured_once(f"{storage} {settings}", lambda: run_burst(100, settings, storage))
-
-    def time_burst(self, storage: str, settings: str) -> None:
-        self.timer.replay(self.reports)
+        self.use(measured_once(f"{storage} {settings}", lambda: run_burst(100, settings, storage)))
 
     @unit("rows per burst")
     def track_failed_rows(self, storage: str, settings: str) -> float:

@@ -43,7 +43,7 @@ class HeldConnection:
 class NaiveBurst:
     """THE WRONG WAY, as a baseline: plain ``Pool(n).map`` by fork, connections left to the garbage collector, WAL.
 
-    The second of two bursts in one process; the first is of 50 rows.
+    The second of two bursts in one process; the first is of 50 rows, into a file of its own.
     """
 
     params = (WORKERS,)
@@ -91,7 +91,7 @@ def _naive_burst(workers: int) -> Report:
     script = (
         "import json, sys; from sqlite_writes import generate_example_rows; "
         "from sqlite_writes.naive import naive_burst; "
-        "bursts = [naive_burst(sys.argv[1], generate_example_rows(int(count))) for count in sys.argv[2:]]; "
+        "bursts = [naive_burst(sys.argv[1] + n, generate_example_rows(int(n))) for n in sys.argv[2:]]; "
         "print(json.dumps(dict(zip(('failed', 'lost'), bursts[-1]))))"
     )
     with database_path() as database:

@@ -11,8 +11,8 @@ from contextlib import ExitStack
 
 from .common import (
     SETTINGS,
-    BurstClock,
     Samples,
+    _TimedBursts,
     database_path,
     mean,
     measured_once,
@@ -71,29 +71,20 @@ class TenThousandRows:
             return insert_rows_one_after_another(database, generate_example_rows(POPULATED))
 
 
-class PopulatedBurst:
+class PopulatedBurst(_TimedBursts):
     """A burst of 100 into a table of 10,000 rows."""
 
     params = (SETTINGS,)
     param_names = ("settings",)
 
-    version = "1"
-    timeout = 600.0
-    number = 1
-    rounds = 1
-    warmup_time = 0.0
-    timer = BurstClock()
+    version = "2"
 
     def setup_cache(self) -> None:
         """Have asv run the whole class in one folder (see common)."""
 
     def setup(self, settings: str) -> None:
         skip_unless_possible(settings)
-        self.reports = measured_once(settings, lambda: _burst_into_populated(settings))
-        self.repeat = len(self.reports)
-
-    def time_burst(self, settings: str) -> None:
-        self.timer.replay(self.reports)
+        self.use(measured_once(settings, lambda: _burst_into_populated(settings)))
 
     @unit("rows per burst")
     def track_failed_rows(self, settings: str) -> float:

@@ -74,7 +74,7 @@ def _read_answer(result: Results, known: Benchmarks) -> Answer:
     answer = Answer(result.env_name, result._python)
     values = {name: result.get_result_value(name, known[name]["params"]) for name in result.get_result_keys(known)}
     version = values.get("cost.Library.track_sqlite_version")
-    if version and version[0] == version[0] and version[0] is not None:
+    if version and version[0] is not None and not math.isnan(version[0]):
         number = int(version[0])
         answer.sqlite = f"SQLite {number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"
     for name in ("burst.Burst", "caller.NaiveBurst"):

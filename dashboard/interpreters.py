@@ -20,8 +20,8 @@ from python_discovery import get_interpreter
 
 @functools.cache
 def find_python(version: str) -> str | None:
-    """The path of an interpreter of that version ("3.12", "pypy3.10") that starts, or None."""
-    wanted = version if version.startswith("pypy") else f"cpython{version}"
+    """The path of a CPython of that version ("3.12") that starts, or None."""
+    wanted = f"cpython{version}"
     found = get_interpreter(wanted) or get_interpreter(wanted, try_first_with=_held_by_pyenv(version))
     return (found.system_executable or found.executable) if found else None
 
