@@ -15,6 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+READS_PROC = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 PROJECT = Path(__file__).resolve().parent.parent
 
 

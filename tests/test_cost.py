@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cProfile
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -17,7 +19,10 @@ from sqlite_writes.cost import METRICS, _io_counter, insert_cost
 from .conftest import PROJECT
 
 LINUX = pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="no /proc/self/io")
-STRACE = pytest.mark.skipif(shutil.which("strace") is None, reason="no strace")
+STRACE = pytest.mark.skipif(
+    shutil.which("strace") is None or subprocess.run(["strace", "-o", os.devnull, "true"], check=False).returncode != 0,
+    reason="strace is not installed, or may not trace",
+)
 
 
 @pytest.mark.parametrize("settings", ["default", "wal-normal"])
@@ -58,6 +63,25 @@ def test_bytes_calls_and_syncs_are_those_that_strace_sees(settings: str, databas
     assert len(writes) == 5 * (cost["write_calls"] or 0)
     assert sum(int(line.rsplit("= ", 1)[1]) for line in writes) == 5 * (cost["bytes_written"] or 0)
     assert len(syncs) == 5 * (cost["syncs"] or 0)
+
+
+def test_python_calls_differ_between_settings_as_the_profiler_says(database: str) -> None:
+    """The profiler counts its own end and object constructions too, so only differences compare."""
+
+    def profiled(settings: str) -> int:
+        create_table(database, settings)
+        insert_row(database, ("x" * 36,), settings)
+        profiler = cProfile.Profile()
+        profiler.runcall(insert_row, database, ("x" * 36,), settings)
+        return sum(entry.callcount for entry in profiler.getstats())
+
+    costs = [insert_cost(database, settings)["python_calls"] or 0 for settings in ("default", "wal-normal")]
+    assert costs[1] - costs[0] == profiled("wal-normal") - profiled("default") != 0
+
+
+def test_virtual_machine_steps_are_more_than_the_statements_and_fewer_than_a_scan_takes(database: str) -> None:
+    cost = insert_cost(database)
+    assert 3 * (cost["sql_statements"] or 0) < (cost["virtual_machine_steps"] or 0) < 100
 
 
 def test_the_statements_of_an_insert_are_counted(database: str) -> None:

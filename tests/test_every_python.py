@@ -28,7 +28,8 @@ NAIVE = """
 import json, sys
 from sqlite_writes import generate_example_rows
 from sqlite_writes.naive import naive_burst
-print(json.dumps([naive_burst(sys.argv[1], generate_example_rows(count)) for count in (250, 500)]))
+# A file for each, because the first burst may leave a malformed one.
+print(json.dumps([naive_burst(sys.argv[1] + str(count), generate_example_rows(count)) for count in (250, 500)]))
 """
 
 
@@ -54,7 +55,7 @@ def test_the_naive_way_loses_rows_from_python_3_11_on(python: tuple[tuple[int, .
     done = run_script(NAIVE, database, python=path, flags=("-W", "ignore"))
     assert done.returncode == 0, done.stderr
     lost = sum(lost for _, lost in json.loads(done.stdout))
-    if version >= (3, 11):
-        assert lost > 0
-    else:
+    if version <= (3, 10):
         assert lost == 0
+    elif version <= (3, 13):  # later ones have not been measured
+        assert lost > 0

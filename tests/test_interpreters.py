@@ -75,7 +75,7 @@ def test_a_shim_that_does_not_start_is_passed_over_for_pyenvs_real_one(machine_o
 
 def test_asv_itself_uses_the_real_one(machine_of_shims: str, tmp_path: Path) -> None:
     settings = json.loads((PROJECT / "asv.conf.json").read_text())
-    settings.update(pythons=[machine_of_shims], repo=str(PROJECT), env_dir=str(tmp_path / "env"))
+    settings.update(pythons=[machine_of_shims], include=[], repo=str(PROJECT), env_dir=str(tmp_path / "env"))
     configuration = tmp_path / "asv.conf.json"
     configuration.write_text(json.dumps(settings))
     script = (

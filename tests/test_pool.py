@@ -16,7 +16,7 @@ import pytest
 from sqlite_writes import pool_map
 
 from . import workers
-from .conftest import PROJECT, run_script, wait_until
+from .conftest import PROJECT, READS_PROC, run_script, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +43,9 @@ def test_every_item_has_a_process_of_its_own_and_all_wait_at_the_gate(start_meth
     assert os.getpid() not in pids
     assert max(outcome.ready or 0 for outcome in outcomes) <= min(outcome.started or 0 for outcome in outcomes)
     assert all((outcome.started or 0) <= (outcome.ended or 0) for outcome in outcomes)
+    for outcome in outcomes:
+        with pytest.raises(ProcessLookupError):
+            os.kill(outcome.pid, 0)
 
 
 def test_an_exception_is_one_outcome_and_hides_no_other(marked: Living) -> None:
@@ -93,10 +96,25 @@ def test_every_worker_is_warm_before_the_gate(marked: Living) -> None:
 
 
 def test_a_warm_up_that_fails_is_every_outcome(marked: Living) -> None:
-    outcomes = pool_map(workers.double, range(3), warm_up=workers.fail_to_warm_up)
+    outcomes = pool_map(workers.double, range(300), warm_up=workers.fail_to_warm_up)
     assert [(outcome.status, outcome.started, str(outcome.exception)) for outcome in outcomes] == [
         ("raised", None, "cold")
-    ] * 3
+    ] * 300
+
+
+def test_a_warm_up_that_fails_is_told_although_another_hangs(marked: Living) -> None:
+    outcomes = pool_map(workers.double, range(6), warm_up=workers.fail_or_hang_to_warm_up, deadline=2)
+    assert [outcome.status for outcome in outcomes] == [
+        "timed out" if outcome.pid % 2 else "raised" for outcome in outcomes
+    ]
+
+
+def test_what_a_worker_prints_is_printed_once() -> None:
+    script = (
+        "from sqlite_writes import pool_map; from tests.workers import print_and_return; print('first');"
+        "[pool_map(print_and_return, ['second'], start_method=method) for method in ('forkserver', 'fork')]"
+    )
+    assert sorted(run_script(script).stdout.split()) == ["first", "second", "second"]
 
 
 def test_a_worker_inherits_no_descriptor_of_the_caller_unless_forked_from_it(tmp_path: Path, marked: Living) -> None:
@@ -187,7 +205,7 @@ def kill_the_launcher_as_the_second(first: str) -> None:
         touch(first)
     except FileExistsError:
         time.sleep(1)  # the first has only to reach the gate
-        os.kill(os.getppid(), signal.SIGKILL)
+        os.kill(os.getpgid(0), signal.SIGKILL)
         time.sleep(60)
 
 
@@ -233,11 +251,10 @@ def test_a_main_script_without_a_guard_is_told_to_have_one(tmp_path: Path, marke
 
 def test_a_function_without_a_file_is_said_to_be_unreachable() -> None:
     done = run_script(MAIN_SCRIPT.format(guard="if __name__ == '__main__':"))
-    assert "use start_method='fork'" in done.stderr.splitlines()[-1]
+    assert "(start_method='fork' need not)" in done.stderr.splitlines()[-1]
 
 
 HELD = """
-import signal, sys
 from sqlite_writes import pool_map
 from tests.workers import sleep
 pool_map(sleep, [60.0] * 50)
@@ -255,7 +272,7 @@ def _start_held(marked: Living) -> subprocess.Popen[bytes]:
     return caller
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@READS_PROC
 def test_ctrl_c_ends_everything_with_the_status_that_a_shell_expects(marked: Living) -> None:
     caller = _start_held(marked)
     os.killpg(caller.pid, signal.SIGINT)  # as a terminal does: the foreground group, which the workers are not in
@@ -263,7 +280,7 @@ def test_ctrl_c_ends_everything_with_the_status_that_a_shell_expects(marked: Liv
     assert marked() == []
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@READS_PROC
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_caller_takes_its_workers_with_it(number: int, marked: Living) -> None:
     caller = _start_held(marked)
