@@ -43,13 +43,13 @@ class HeldConnection:
 class NaiveBurst:
     """THE WRONG WAY, as a baseline: plain ``Pool(n).map`` by fork, connections left to the garbage collector, WAL.
 
-    The second of two bursts in one process; the first is of 50 rows, into a file of its own.
+    The second of two bursts in one process; the first is of 250 rows, into a file of its own.
     """
 
     params = (WORKERS,)
     param_names = ("workers",)
 
-    version = "1"
+    version = "2"
     timeout = 600.0
 
     def setup_cache(self) -> None:
@@ -87,7 +87,7 @@ def _burst_beside_a_connection(workers: int) -> Report:
 
 
 def _naive_burst(workers: int) -> Report:
-    """A naive burst in a process of its own, so that each one finds the same past: one burst of 50."""
+    """A naive burst in a process of its own, so that each one finds the same past: one burst of 250."""
     script = (
         "import json, sys; from sqlite_writes import generate_example_rows; "
         "from sqlite_writes.naive import naive_burst; "
@@ -96,7 +96,7 @@ def _naive_burst(workers: int) -> Report:
     )
     with database_path() as database:
         done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", script, database, "50", str(workers)],
+            [sys.executable, "-W", "ignore", "-c", script, database, "250", str(workers)],
             check=True,
             stdin=subprocess.DEVNULL,
             capture_output=True,
