@@ -43,14 +43,6 @@ class Burst(_TimedBursts):
         self.use(measured_once(f"{workers} {settings}", lambda: run_burst(workers, settings), bursts))
 
     @unit("rows per burst")
-    def track_failed_rows(self, workers: int, settings: str) -> float:
-        return mean(self.reports, "failed")
-
-    @unit("rows per burst")
-    def track_lost_rows(self, workers: int, settings: str) -> float:
-        return mean(self.reports, "lost")
-
-    @unit("rows per burst")
     def track_recovered_rows(self, workers: int, settings: str) -> float:
         return mean(self.reports, "recovered")
 
@@ -115,11 +107,3 @@ class StorageBurst(_TimedBursts):
     def setup(self, storage: str, settings: str) -> None:
         skip_unless_possible(settings)
         self.use(measured_once(f"{storage} {settings}", lambda: run_burst(100, settings, storage)))
-
-    @unit("rows per burst")
-    def track_failed_rows(self, storage: str, settings: str) -> float:
-        return mean(self.reports, "failed")
-
-    @unit("rows per burst")
-    def track_lost_rows(self, storage: str, settings: str) -> float:
-        return mean(self.reports, "lost")

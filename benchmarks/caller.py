@@ -11,19 +11,18 @@ import json
 import subprocess
 import sys
 
-from .common import Report, database_path, mean, measured_once, setup, unit
+from .common import Report, _Bursts, database_path, measured_once, setup
 
 WORKERS = [50, 250, 500]
 
 
-class HeldConnection:
+class HeldConnection(_Bursts):
     """Our way: a burst while the calling process has read the file, in WAL mode, and keeps its connection open."""
 
     params = (WORKERS,)
     param_names = ("workers",)
 
     version = "1"
-    timeout = 600.0
 
     def setup_cache(self) -> None:
         """Have asv run the whole class in one folder (see common)."""
@@ -31,16 +30,8 @@ class HeldConnection:
     def setup(self, workers: int) -> None:
         self.reports = measured_once(f"held {workers}", lambda: _burst_beside_a_connection(workers))
 
-    @unit("rows per burst")
-    def track_failed_rows(self, workers: int) -> float:
-        return mean(self.reports, "failed")
 
-    @unit("rows per burst")
-    def track_lost_rows(self, workers: int) -> float:
-        return mean(self.reports, "lost")
-
-
-class NaiveBurst:
+class NaiveBurst(_Bursts):
     """THE WRONG WAY, as a baseline: plain ``Pool(n).map`` by fork, connections left to the garbage collector, WAL.
 
     The second of two bursts in one process; the first is of 250 rows, into a file of its own.
@@ -50,7 +41,6 @@ class NaiveBurst:
     param_names = ("workers",)
 
     version = "2"
-    timeout = 600.0
 
     def setup_cache(self) -> None:
         """Have asv run the whole class in one folder (see common)."""
@@ -61,14 +51,6 @@ class NaiveBurst:
         except ImportError:
             raise NotImplementedError("this commit has no naive way") from None
         self.reports = measured_once(f"naive {workers}", lambda: _naive_burst(workers))
-
-    @unit("rows per burst")
-    def track_failed_rows(self, workers: int) -> float:
-        return mean(self.reports, "failed")
-
-    @unit("rows per burst")
-    def track_lost_rows(self, workers: int) -> float:
-        return mean(self.reports, "lost")
 
 
 def _burst_beside_a_connection(workers: int) -> Report:

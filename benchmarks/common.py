@@ -167,19 +167,31 @@ class BurstClock:
         self._next += 1
 
 
-class _TimedBursts:
-    """What the classes share that time bursts: asv's own names, with one call a burst, and the replay.
+class _Bursts:
+    """What the classes share that count the rows of bursts; each has its own ``version`` and ``setup_cache``.
 
-    A class of its own has a ``version``, and a ``setup_cache`` that does nothing: asv takes the line on which that
-    stands for the name of the class's folder.
+    The latter does nothing: asv takes the line on which it stands for the name of the class's folder.
     """
 
     timeout = 600.0
+    reports: list[Report]
+
+    @unit("rows per burst")
+    def track_failed_rows(self, *_parameters: object) -> float:
+        return mean(self.reports, "failed")
+
+    @unit("rows per burst")
+    def track_lost_rows(self, *_parameters: object) -> float:
+        return mean(self.reports, "lost")
+
+
+class _TimedBursts(_Bursts):
+    """What the classes share that time bursts as well: asv's own names, with one call a burst, and the replay."""
+
     number = 1
     rounds = 1
     warmup_time = 0.0
     timer = BurstClock()
-    reports: list[Report]
 
     def use(self, reports: list[Report]) -> None:
         """Have every benchmark of the cell read these reports."""

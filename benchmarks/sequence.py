@@ -14,7 +14,6 @@ from .common import (
     Samples,
     _TimedBursts,
     database_path,
-    mean,
     measured_once,
     samples,
     setup,
@@ -85,10 +84,6 @@ class PopulatedBurst(_TimedBursts):
     def setup(self, settings: str) -> None:
         skip_unless_possible(settings)
         self.use(measured_once(settings, lambda: _burst_into_populated(settings)))
-
-    @unit("rows per burst")
-    def track_failed_rows(self, settings: str) -> float:
-        return mean(self.reports, "failed")
 
     @unit("seconds")
     def track_slowest_insert(self, settings: str) -> Samples:

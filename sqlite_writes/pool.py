@@ -370,7 +370,7 @@ def _run_workers(job: _Job, control: int, report: int) -> list[_Record]:
     launchers_ends = (gate[1], ready[0], messages[0], control, report)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, as a caller may have it, there would be no wait status
     if job.warm_up is not None:
-        # Once here, so that what it initialises is in pages that the workers share (1000 of them: 1.3 GB, not 1.7). If
+        # Once here, so that what it initialises is in pages that the workers share (500 of them: 690 MB, not 820). If
         # it fails it fails in every worker too, and there it is reported.
         with contextlib.suppress(Exception):
             job.warm_up()
