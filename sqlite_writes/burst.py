@@ -14,7 +14,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from .database import (
-    Database,
     InsertTrace,
     Row,
     check_database,
@@ -30,6 +29,8 @@ from .settings import Settings, resolve_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from .file_lock import Database
 
 # Seconds that a burst may take beyond the busy timeout before its workers are killed, unless the caller says otherwise.
 _TIME_FOR_PROCESSES = 60.0

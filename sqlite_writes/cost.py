@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
 from . import database as database_module
-from .database import Database, Row, check_library, create_table, insert_row, warm_up
+from .database import Row, check_library, create_table, insert_row, warm_up
 from .pool import pool_map
 from .settings import Settings, resolve_settings
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .driver import sqlite3
+    from .file_lock import Database
 
 # How many inserts are counted; the cost of one is their mean, and whole where each costs the same.
 INSERTS = 10

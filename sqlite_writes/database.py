@@ -8,21 +8,24 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Union
+from typing import TYPE_CHECKING, NamedTuple
 
 from .driver import sqlite3
+from .file_lock import Database, Queue, limit_wait, real_path, timed_out
+from .group_commit import Batch, trace_grouped
 from .settings import Settings, resolve_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Database = Union[str, "os.PathLike[str]"]
 Row = tuple[str]
 
 CREATE_TABLE = "CREATE TABLE messages (ts DATE DEFAULT (datetime('now','localtime')), msg TEXT)"
+READ_SCHEMA = "SELECT 1 FROM messages LIMIT 0"
 INSERT_ROW = "INSERT INTO messages (msg) VALUES (?)"
 
 # A statement may have 999 parameters before SQLite 3.32 (https://sqlite.org/limits.html#max_variable_number).
@@ -183,8 +186,20 @@ def trace_insert(database: Database, row: Row, settings: str | Settings = "defau
     """Do what ``insert_row`` does, and say when each part of it was done."""
     settings = resolve_settings(settings)
     called = time.monotonic()
-    with closing(connect(database, settings)) as connection:
+    if settings.queue == "group":
+        locked = trace_grouped(database, INSERT_ROW, row, settings.busy_timeout)
+        committed = time.monotonic()
+        return InsertTrace(called, called, locked, committed, committed, 0)
+    with ExitStack() as files:
+        connection = files.enter_context(closing(connect(database, settings)))
+        if settings.queue == "lock":
+            connection.execute(READ_SCHEMA)
         opened = time.monotonic()
+        if settings.queue == "lock":
+            turn = files.enter_context(closing(Queue(real_path(database))))
+            if not turn.wait(called + settings.busy_timeout):
+                raise timed_out(turn, settings.busy_timeout)
+            limit_wait(connection, called + settings.busy_timeout)
         retries = 0
         while True:
             try:
@@ -248,14 +263,29 @@ def library_version() -> tuple[str, str]:
 
 
 def warm_up(settings: str | Settings = "default") -> None:
-    """Do once, in memory, all that a first ``insert_row`` does, so that a later one finds everything loaded."""
+    """Do once all that a first ``insert_row`` does, so that a later one finds everything loaded.
+
+    In a new database, in a folder in memory where there is one. With a queue, also what an insert does that waits in
+    vain: behind another's, and behind another's group.
+    """
+    import tempfile  # large, and only this needs it
+
     settings = resolve_settings(settings)
-    with closing(connect(":memory:", settings)) as connection:
-        connection.execute(CREATE_TABLE)
-        if settings.transaction != "implicit":
-            connection.execute(f"BEGIN {settings.transaction}")
-        connection.execute(INSERT_ROW, ("warm",))
-        connection.commit()
+    memory = "/dev/shm"  # noqa: S108
+    with tempfile.TemporaryDirectory(dir=memory if os.path.isdir(memory) else None) as folder, ExitStack() as files:
+        database = real_path(folder) + "/warm.db"
+        create_table(database, settings)
+        insert_row(database, ("warm",), settings)
+        if settings.queue == "none":
+            return
+        hurried = replace(settings, busy_timeout=0.001)
+        queue = files.enter_context(closing(Queue(database)))
+        queue.wait()
+        with suppress(sqlite3.OperationalError):
+            insert_row(database, ("behind another",), hurried)
+        files.enter_context(closing(Batch(database, flags=os.O_CREAT))).begin()
+        with suppress(sqlite3.OperationalError):
+            insert_row(database, ("behind a group",), hurried)
 
 
 def row_count(database: Database) -> int:

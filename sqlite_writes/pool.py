@@ -407,7 +407,7 @@ def _run_workers(job: _Job, control: int, report: int) -> list[_Record]:
 def _end_workers(pids: list[int], at_end: bool) -> list[int | None]:
     """Kill the workers that still run and reap all; their wait statuses, None for one that we had to kill.
 
-    At the end of the messages every worker has sent its own, after which its status says nothing, or is exiting already.
+    At the end of the messages every worker has sent its own, and its status says no more, or is exiting already.
     """
     statuses = {}
     for pid in pids:

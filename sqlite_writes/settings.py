@@ -1,4 +1,4 @@
-"""How a worker writes: journal mode, synchronous, busy timeout, transaction mode; and the named combinations.
+"""How a worker writes: journal mode, synchronous, busy timeout, transaction mode, queue; and the named combinations.
 
 Data only: nothing here knows SQL or processes.
 """
@@ -16,6 +16,7 @@ _ALLOWED: Mapping[str, tuple[str, ...]] = {
     "journal_mode": ("delete", "wal"),
     "synchronous": ("full", "normal", "off"),
     "transaction": ("implicit", "immediate", "concurrent"),
+    "queue": ("none", "lock", "group"),
 }
 
 
@@ -31,6 +32,9 @@ class Settings:
         ``"immediate"`` takes it at BEGIN; ``"concurrent"`` takes it only to commit, and begins anew if another commit
         changed the same pages, until the busy timeout is over: ``BEGIN CONCURRENT`` of SQLite's begin-concurrent branch
         (https://sqlite.org/src/doc/begin-concurrent/doc/begin_concurrent.md).
+    queue: ``"none"``; ``"lock"``, where writers stand in line for a lock in the kernel, with the connection open and
+        the schema read; ``"group"``, where those who stand there share one commit (docs/group_commit.md). With either,
+        the busy timeout limits the whole wait.
 
     A value that is not allowed is a ``ValueError`` that names it and what is.
     """
@@ -39,6 +43,7 @@ class Settings:
     synchronous: str = "full"
     busy_timeout: float = 5.0
     transaction: str = "implicit"
+    queue: str = "none"
 
     def __post_init__(self) -> None:
         for field, allowed in _ALLOWED.items():
@@ -47,6 +52,10 @@ class Settings:
                 raise ValueError(f"{field} {value!r} is not one of {', '.join(allowed)}")
         if self.transaction == "concurrent" and self.journal_mode != "wal":
             raise ValueError(f"transaction 'concurrent' needs journal_mode 'wal', not {self.journal_mode!r}")
+        if self.queue != "none" and self.transaction != "immediate":
+            raise ValueError(f"queue {self.queue!r} needs transaction 'immediate', not {self.transaction!r}")
+        if self.queue == "group" and self.synchronous != "full":
+            raise ValueError(f"queue 'group' needs synchronous 'full', not {self.synchronous!r}: it commits for others")
         timeout = self.busy_timeout
         # SQLite takes the timeout as a C int of milliseconds.
         if not isinstance(timeout, (int, float)) or not math.isfinite(timeout) or not 0 <= timeout <= 2_000_000:
@@ -62,6 +71,10 @@ SETTINGS: dict[str, Settings] = {
     "wal-normal": Settings(journal_mode="wal", synchronous="normal", transaction="immediate"),
     # Only a longer timeout: the errors go, the slow tail stays.
     "patient": Settings(busy_timeout=60.0, transaction="immediate"),
+    # One at a time, in the order of their coming: nobody sleeps while the lock is free.
+    "queued": Settings(journal_mode="wal", busy_timeout=60.0, transaction="immediate", queue="lock"),
+    # Those who wait together share one commit and one sync.
+    "grouped": Settings(journal_mode="wal", busy_timeout=60.0, transaction="immediate", queue="group"),
     # Writers that wait for each other only to commit. Only where the linked SQLite knows it; see check_library.
     "concurrent": Settings(journal_mode="wal", transaction="concurrent"),
 }

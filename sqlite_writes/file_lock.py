@@ -1,0 +1,205 @@
+"""A file beside a database that its writers lock in turn, waiting in the kernel, and not longer than they want to.
+
+Knows files, locks and time; no table, and nothing of what is done while a lock is held.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import sys
+import threading
+import time
+from functools import lru_cache
+from pathlib import Path
+from typing import ClassVar, Union
+
+from .driver import sqlite3
+
+if sys.platform != "win32":
+    import fcntl
+
+Database = Union[str, "os.PathLike[str]"]
+
+# Where two machines can open the same file, and the lock of one may mean nothing to the other.
+_NETWORK = {"afs", "beegfs", "ceph", "cifs", "coda", "fuse.glusterfs", "fuse.sshfs", "gfs2", "lustre", "ncpfs", "nfs"}
+_NETWORK |= {"nfs4", "ocfs2", "smb2", "smb3", "smbfs"}
+
+
+class FileLock:
+    """The file ``<database><suffix>``, open, to be locked with ``flock``; the kernel unlocks it when its holder dies.
+
+    With the ``os.O_CREAT`` flag, made if need be, with the database's permissions and, if we may, its owner, as SQLite
+    does with the files beside it.
+    """
+
+    def __init__(self, database: str, suffix: str, flags: int = 0) -> None:
+        self.database = database
+        self.path = database + suffix
+        self.descriptor = os.open(self.path, os.O_RDWR | os.O_NOFOLLOW | flags, 0o600)
+        if flags & os.O_CREAT:
+            like, ours = os.stat(database), os.fstat(self.descriptor)
+            if ours.st_mode & 0o666 != like.st_mode & 0o666 and os.geteuid() in (0, ours.st_uid):
+                os.fchmod(self.descriptor, like.st_mode & 0o666)
+            if (ours.st_uid, ours.st_gid) != (like.st_uid, like.st_gid) and os.geteuid() == 0:
+                os.fchown(self.descriptor, like.st_uid, like.st_gid)
+
+    def acquire(self, deadline: float = 0.0, *, shared: bool = False) -> bool:
+        """Lock it, for us alone or ``shared`` with others who do; False if that was not granted by the deadline.
+
+        The deadline is a moment on ``time.monotonic``; one that is past means now or not at all.
+        """
+        operation = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        try:
+            fcntl.flock(self.descriptor, operation | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return deadline > time.monotonic() and _Waiter.of(self, operation).wait(deadline)
+        return True
+
+    def append(self, data: bytes) -> int | None:
+        """Write the data behind all that is there, not mixed with what others append; where, or None if cut short."""
+        fcntl.fcntl(self.descriptor, fcntl.F_SETFL, os.O_APPEND)
+        written = os.write(self.descriptor, data)
+        fcntl.fcntl(self.descriptor, fcntl.F_SETFL, 0)
+        return os.lseek(self.descriptor, 0, os.SEEK_CUR) - written if written == len(data) else None
+
+    def is_current(self) -> bool:
+        """Whether the file is still the one that others open by its path."""
+        try:
+            return os.path.samestat(os.stat(self.path), os.fstat(self.descriptor))
+        except FileNotFoundError:
+            return False
+
+    def close(self) -> None:
+        """Let go of the lock, even if a process forked meanwhile has the file open too, and close the file."""
+        fcntl.flock(self.descriptor, fcntl.LOCK_UN)
+        os.close(self.descriptor)
+
+
+class Queue(FileLock):
+    """``<database>-queue``: whoever holds it writes; the others wait in line.
+
+    They are served in the order in which the kernel has them, which on Linux is that of their coming; one that comes
+    in the moment between two of them may be served first.
+    """
+
+    since = 0.0  # the moment when it became ours
+
+    def __init__(self, database: str) -> None:
+        super().__init__(database, "-queue", os.O_CREAT)
+
+    def wait(self, deadline: float = 0.0) -> bool:
+        """Wait in line until it is ours; False if that was not so by the deadline."""
+        while self.acquire(deadline):
+            if self.is_current():
+                self.since = self.since or time.monotonic()
+                return True
+            self.close()  # someone deleted it: those who come now wait for another
+            super().__init__(self.database, "-queue", os.O_CREAT)
+        return False
+
+
+def timed_out(lock: FileLock, timeout: float) -> sqlite3.OperationalError:
+    """What SQLite itself raises when a writer has waited for too long."""
+    error = sqlite3.OperationalError(f"database is locked: not the first in {lock.path!r} within {timeout:g} s")
+    error.__dict__.update(sqlite_errorcode=5, sqlite_errorname="SQLITE_BUSY")
+    return error
+
+
+def limit_wait(connection: sqlite3.Connection, deadline: float) -> None:
+    """Have SQLite wait for other writers until the deadline, and not longer."""
+    connection.execute(f"PRAGMA busy_timeout = {max(int(1000 * (deadline - time.monotonic())), 0)}")
+
+
+def real_path(database: Database) -> str:
+    """The path by which all writers of the database name the files beside it, whatever links they came by.
+
+    ``FileNotFoundError`` if there is no such file; ``NotImplementedError`` where it cannot be locked so, on Windows
+    and on a network file system, as far as Linux tells.
+    """
+    if sys.platform == "win32":
+        raise NotImplementedError("a queue of writers needs flock, which Windows does not have")
+    path = os.path.realpath(os.fspath(database))
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"database {os.fspath(database)!r} does not exist")
+    _refuse_network(os.path.dirname(path))
+    return path
+
+
+@lru_cache
+def _refuse_network(folder: str) -> None:
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text()
+    except OSError:
+        return  # macOS does not tell
+    device = os.stat(folder).st_dev
+    for mount in mounts.splitlines():
+        place, _, source = mount.partition(" - ")
+        kind = source.split()[0]
+        if kind in _NETWORK and place.split()[2] == f"{os.major(device)}:{os.minor(device)}":
+            raise NotImplementedError(
+                f"{folder!r} is on a network file system ({kind}), whose locks nobody can rely on"
+            )
+
+
+class _Waiter:
+    """A thread that waits in the kernel, where the wait for a file lock cannot be given a limit.
+
+    A wait that is given up goes on there until the lock is free. So that a lock which never is does not gather
+    threads, the next call of this process that waits for it takes over a wait that was given up.
+    """
+
+    _given_up: ClassVar[list[_Waiter]] = []
+
+    def __init__(self, lock: FileLock, operation: int) -> None:
+        self._key = self._key_of(lock, operation)
+        self._descriptor = os.dup(lock.descriptor)  # one lock, held through either
+        self._mutex = threading.Lock()
+        self._granted = threading.Lock()
+        self._granted.acquire()
+        self._wanted = True
+        self._over = False
+        _thread.start_new_thread(self._wait_in_the_kernel, (operation,))
+
+    @classmethod
+    def of(cls, lock: FileLock, operation: int) -> _Waiter:
+        """One that was given up and still waits for the same, or a new one."""
+        for waiter in list(cls._given_up):
+            if waiter._key == cls._key_of(lock, operation) and waiter._take_over(lock):
+                return waiter
+        return cls(lock, operation)
+
+    @staticmethod
+    def _key_of(lock: FileLock, operation: int) -> tuple[int, int, int, int]:
+        file = os.fstat(lock.descriptor)
+        return os.getpid(), file.st_dev, file.st_ino, operation
+
+    def _take_over(self, lock: FileLock) -> bool:
+        with self._mutex:
+            if self._wanted or self._over:
+                return False
+            self._wanted = True
+            self._given_up.remove(self)
+            os.dup2(self._descriptor, lock.descriptor, inheritable=False)
+            return True
+
+    def wait(self, deadline: float) -> bool:
+        try:
+            self._granted.acquire(timeout=max(deadline - time.monotonic(), 0))
+        finally:
+            with self._mutex:
+                granted = self._over
+                if not granted:
+                    self._wanted = False
+                    self._given_up.append(self)
+        return granted
+
+    def _wait_in_the_kernel(self, operation: int) -> None:
+        fcntl.flock(self._descriptor, operation)
+        with self._mutex:
+            self._over = True
+            if not self._wanted:
+                self._given_up.remove(self)
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            os.close(self._descriptor)
+        self._granted.release()

@@ -1,0 +1,141 @@
+"""A process that inserts one row with ``grouped``, and is killed at a step on purpose, or lacks a safeguard on purpose.
+
+``python -m tests.grouped DATABASE MESSAGE [STEP] [SAFEGUARD]`` prints ``acknowledged``, or the error's name.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any, Callable
+
+from sqlite_writes import error_name, file_lock, group_commit, insert_row
+from sqlite_writes.group_commit import Batch
+
+
+def die(*_arguments: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def before(owner: Any, name: str, act: Callable[..., object]) -> None:
+    """Have ``act`` called, with the same arguments, before each call of the function."""
+    original = getattr(owner, name)
+
+    def replaced(*arguments: object, **named: object) -> object:
+        act(*arguments, **named)
+        return original(*arguments, **named)
+
+    setattr(owner, name, replaced)
+
+
+def after(owner: Any, name: str, act: Callable[..., object]) -> None:
+    """Have ``act`` called, with the result, after each call of the function."""
+    original = getattr(owner, name)
+
+    def replaced(*arguments: object, **named: object) -> object:
+        result = original(*arguments, **named)
+        act(result)
+        return result
+
+    setattr(owner, name, replaced)
+
+
+def _die_at_mark(mark: bytes) -> Callable[..., None]:
+    return lambda _batch, given, start=0: die() if given == mark and not start else None
+
+
+def _die_the_second_time() -> Callable[..., None]:
+    calls: list[object] = []
+
+    def act(*_arguments: object) -> None:
+        calls.append(None)
+        if len(calls) == 2:
+            die()
+
+    return act
+
+
+def _write_half_and_die(lock: file_lock.FileLock, data: bytes) -> None:
+    os.lseek(lock.descriptor, 0, os.SEEK_END)
+    os.write(lock.descriptor, data[: len(data) // 2])
+    die()
+
+
+# The leader's steps in their order, and two of a follower.
+LEADER_STEPS: dict[str, Callable[[], None]] = {
+    "with the file made, and not yet a batch": lambda: before(Batch, "begin", die),
+    "while it waits for the lock": lambda: before(file_lock._Waiter, "wait", die),
+    "holding the lock": lambda: before(group_commit, "_commit", die),
+    "in the transaction": lambda: before(Batch, "claim", die),
+    "with the batch renamed": lambda: before(Batch, "set_mark", _die_at_mark(b"c")),
+    "with the batch claimed": lambda: after(Batch, "set_mark", die),
+    "with the statements read": lambda: after(Batch, "claim", die),
+    "after the inserts, before the commit": lambda: before(group_commit, "limit_wait", _die_the_second_time()),
+    "after the commit, before the note": lambda: before(Batch, "set_mark", _die_at_mark(b"d")),
+    "after the note, before the file is removed": lambda: before(group_commit.os, "unlink", die),
+    "after the file is removed": lambda: after(group_commit.os, "unlink", die),
+}
+FOLLOWER_STEPS: dict[str, Callable[[], None]] = {
+    "before its record": lambda: before(Batch, "append", die),
+    "in the middle of its record": lambda: before(Batch, "append", _write_half_and_die),
+    "after its record": lambda: after(Batch, "append", die),
+}
+
+
+def _forget_what_is_committed() -> None:
+    group_commit._is_committed = lambda *_: False
+
+
+def _take_a_claim_for_a_commit() -> None:
+    group_commit._is_committed = lambda *_: True
+
+
+def _take_the_end_of_the_wait_for_a_commit() -> None:
+    Batch._fate = lambda *_: b"d"  # type: ignore[method-assign]
+
+
+def _believe_torn_records() -> None:
+    group_commit.crc32 = lambda _: 0
+
+
+def _do_not_settle() -> None:
+    Batch._settle = lambda *_: None  # type: ignore[method-assign]
+
+
+def _note_before_the_commit() -> None:
+    original = Batch.claim
+
+    def claim(self: Batch, connection: Any) -> Any:
+        statements = original(self, connection)
+        self.set_mark(b"d")
+        return statements
+
+    Batch.claim = claim  # type: ignore[method-assign]
+
+
+SAFEGUARDS: dict[str, Callable[[], None]] = {
+    "the batch's identity is in its transaction": _forget_what_is_committed,
+    "a claim is not a commit": _take_a_claim_for_a_commit,
+    "the end of the wait is not a commit": _take_the_end_of_the_wait_for_a_commit,
+    "records have checksums": _believe_torn_records,
+    "the next leader settles what a dead one left": _do_not_settle,
+    "the note comes after the commit": _note_before_the_commit,
+}
+
+
+def main(database: str, message: str, step: str = "", without: str = "") -> None:
+    """Insert the message, with the step and without the safeguard."""
+    if without:
+        SAFEGUARDS[without]()
+    if step:
+        {**LEADER_STEPS, **FOLLOWER_STEPS}[step]()
+    try:
+        insert_row(database, (message,), "grouped")
+        sys.stdout.write("acknowledged")
+    except Exception as error:
+        sys.stdout.write(error_name(error))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
