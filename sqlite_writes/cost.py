@@ -17,15 +17,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
-from . import database as database_module
 from .database import Row, check_library, create_table, insert_row, warm_up
+from .driver import sqlite3
 from .pool import pool_map
 from .settings import Settings, resolve_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .driver import sqlite3
     from .file_lock import Database
 
 # How many inserts are counted; the cost of one is their mean, and whole where each costs the same.
@@ -120,19 +119,19 @@ def _virtual_machine_steps(database: Database, settings: Settings) -> int:
 
 @contextmanager
 def _every_connection(prepare: Callable[[sqlite3.Connection], object]) -> Iterator[None]:
-    """Have every connection that the database module makes meanwhile prepared first."""
-    connect = database_module.connect
+    """Have every connection that this process makes meanwhile prepared first."""
+    connect = sqlite3.connect
 
-    def prepared(database: Database, settings: str | Settings = "default") -> sqlite3.Connection:
-        connection = connect(database, settings)
+    def prepared(*arguments: Any, **named: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(*arguments, **named)
         prepare(connection)
         return connection
 
-    database_module.connect = prepared
+    vars(sqlite3)["connect"] = prepared
     try:
         yield
     finally:
-        database_module.connect = connect
+        vars(sqlite3)["connect"] = connect
 
 
 def _python_calls(database: Database, settings: Settings) -> int:

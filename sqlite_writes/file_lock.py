@@ -119,10 +119,12 @@ def real_path(database: Database) -> str:
     """
     if sys.platform == "win32":
         raise NotImplementedError("a queue of writers needs flock, which Windows does not have")
-    path = os.path.realpath(os.fspath(database))
+    path = os.fspath(database)
+    if os.path.islink(path):
+        path = os.path.realpath(path)
     if not os.path.exists(path):
-        raise FileNotFoundError(f"database {os.fspath(database)!r} does not exist")
-    _refuse_network(os.path.dirname(path))
+        raise FileNotFoundError(f"database {path!r} does not exist")
+    _refuse_network(os.path.dirname(path) or ".")
     return path
 
 

@@ -18,6 +18,10 @@ def die(*_arguments: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def stop(*_arguments: object) -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
 def before(owner: Any, name: str, act: Callable[..., object]) -> None:
     """Have ``act`` called, with the same arguments, before each call of the function."""
     original = getattr(owner, name)
@@ -73,9 +77,10 @@ LEADER_STEPS: dict[str, Callable[[], None]] = {
     "with the statements read": lambda: after(Batch, "claim", die),
     "after the inserts, before the commit": lambda: before(group_commit, "limit_wait", _die_the_second_time()),
     "after the commit, before the note": lambda: before(Batch, "set_mark", _die_at_mark(b"d")),
-    "after the note, before the file is removed": lambda: before(group_commit.os, "unlink", die),
-    "after the file is removed": lambda: after(group_commit.os, "unlink", die),
+    "after the note, before the file is removed": lambda: before(os, "unlink", die),
+    "after the file is removed": lambda: after(os, "unlink", die),
 }
+STOPPED: dict[str, Callable[[], None]] = {"with the statements read, stopped": lambda: after(Batch, "claim", stop)}
 FOLLOWER_STEPS: dict[str, Callable[[], None]] = {
     "before its record": lambda: before(Batch, "append", die),
     "in the middle of its record": lambda: before(Batch, "append", _write_half_and_die),
@@ -96,7 +101,7 @@ def _take_the_end_of_the_wait_for_a_commit() -> None:
 
 
 def _believe_torn_records() -> None:
-    group_commit.crc32 = lambda _: 0
+    vars(group_commit)["crc32"] = lambda _: 0
 
 
 def _do_not_settle() -> None:
@@ -129,7 +134,7 @@ def main(database: str, message: str, step: str = "", without: str = "") -> None
     if without:
         SAFEGUARDS[without]()
     if step:
-        {**LEADER_STEPS, **FOLLOWER_STEPS}[step]()
+        {**LEADER_STEPS, **FOLLOWER_STEPS, **STOPPED}[step]()
     try:
         insert_row(database, (message,), "grouped")
         sys.stdout.write("acknowledged")

@@ -88,8 +88,8 @@ def test_an_inserted_row_is_there_by_the_transaction_asked_for_and_its_connectio
     assert ask(database, "SELECT msg FROM messages") == [("héllo 'quoted'",)]
     assert open_files(database) == []
     transaction = SETTINGS[name].transaction
-    begins = [statement.strip() for statement in statements if statement.startswith("BEGIN")]
-    assert begins == ["BEGIN DEFERRED" if transaction == "implicit" else f"BEGIN {transaction}"]
+    begins = [statement.strip().upper() for statement in statements if statement.startswith("BEGIN")]
+    assert begins == ["BEGIN DEFERRED" if transaction == "implicit" else f"BEGIN {transaction.upper()}"]
 
 
 def skip_unless_known(name: str) -> None:

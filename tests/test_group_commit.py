@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ from sqlite_writes import (
     row_count,
 )
 from sqlite_writes.file_lock import Queue
-from sqlite_writes.group_commit import RECORD_LIMIT, Batch, UndecidedError, execute_grouped
+from sqlite_writes.group_commit import RECORD_LIMIT, UndecidedError, execute_grouped
 
 from .conftest import PROJECT, wait_until
 from .grouped import FOLLOWER_STEPS, LEADER_STEPS
@@ -39,13 +40,16 @@ FOLLOWERS = 4
 class Group:
     """A leader and followers, real processes, that wait for the queue, which this process holds until ``go``."""
 
-    def __init__(self, database: str) -> None:
+    def __init__(self, database: str, name: str = "") -> None:
         self.database = database
+        self.leader = f"{name}leader"
+        self.follower = f"{name}follower"
         self.processes: dict[str, subprocess.Popen[str]] = {}
         self.queue = Queue(database)
         assert self.queue.wait()
 
     def start(self, message: str, step: str = "", without: str = "") -> None:
+        """Start a process that inserts the message."""
         self.processes[message] = subprocess.Popen(
             [sys.executable, "-W", "error", "-m", "tests.grouped", self.database, message, step, without],
             cwd=PROJECT,
@@ -57,25 +61,28 @@ class Group:
 
     def lead(self, step: str = "", without: str = "") -> None:
         """Start a process and wait until it leads a batch, or has died before it could."""
-        self.start("leader", step, without)
+        self.start(self.leader, step, without)
         batch = Path(f"{self.database}-batch")
         wait_until(
-            lambda: (batch.exists() and batch.stat().st_size) or self.processes["leader"].poll() is not None,
+            lambda: (batch.exists() and batch.stat().st_size) or self.processes[self.leader].poll() is not None,
             "a process leads a batch",
         )
 
     def follow(self, count: int = FOLLOWERS, step: str = "", without: str = "") -> None:
         """Start processes and wait until each has added its record, or has died; if there is no leader, one leads."""
         for number in range(count):
-            message = f"follower {len(self.processes)} {number}"
+            message = f"{self.follower} {len(self.processes)} {number}"
             self.start(message, step, without)
-            both = [self.processes[message], self.processes["leader"]]
-            wait_until(
-                lambda message=message, both=both: (
-                    message in self.waiting() or any(each.poll() is not None for each in both)
-                ),
-                f"{message} waits",
-            )
+            wait_until(partial(self._waits, message), f"{message} waits")
+
+    def _waits(self, message: str) -> bool:
+        gone = [self.processes[one].poll() is not None for one in (message, self.leader)]
+        return message in self.waiting() or any(gone)
+
+    def stop(self, message: str) -> None:
+        """Stop a process, and wait until it has."""
+        self.processes[message].send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.processes[message].pid, os.WSTOPPED | os.WNOWAIT)
 
     def waiting(self) -> str:
         """What the batch holds, as text."""
@@ -144,7 +151,7 @@ def test_rows_that_wait_together_share_one_commit(group: Group) -> None:
     with closing(sqlite3.connect(group.database)) as connection:
         connection.execute("SELECT * FROM messages").fetchall()  # so that no close is the last, which removes the WAL
         said = group.go()
-        assert said == {message: "acknowledged" for message in group.processes}
+        assert said == dict.fromkeys(group.processes, "acknowledged")
         assert commits(group.database) == 2  # the table of the identity, once; and all the rows
     assert faults(said, group.database) == []
     assert [path.name for path in beside(group.database)] == ["messages.db-queue"]
@@ -191,3 +198,322 @@ def test_without_its_safeguard_each_of_these_steps_is_seen_to_fail(
         group.follow(1, follower, without)
     group.follow(2, "", without)
     assert faults(group.go(), group.database) != []
+
+
+@pytest.mark.parametrize("without", ["", "the next leader settles what a dead one left"])
+def test_a_follower_that_looks_late_learns_that_its_row_was_committed(without: str, group: Group) -> None:
+    """Its leader dies after the commit, and the next one's commit replaces what tells so, while it is stopped."""
+    group.lead("after the commit, before the note")
+    group.follow(1)
+    late = next(message for message in group.processes if message != "leader")
+    group.stop(late)
+    group.queue.close()
+    group.processes.pop("leader").communicate(timeout=60)
+    again = Group(group.database, "second ")
+    again.lead("", without)
+    again.follow(2, "", without)
+    said = again.go()
+    group.processes[late].send_signal(signal.SIGCONT)
+    said.update((message, process.communicate(timeout=60)[0]) for message, process in group.processes.items())
+    assert bool(faults(said, group.database)) == bool(without)
+
+
+class Caller(threading.Thread):
+    """A thread that calls, and keeps what came of it."""
+
+    def __init__(self, database: str, sql: str, parameters: object, timeout: float) -> None:
+        super().__init__()
+        self.arguments = (database, sql, parameters, timeout)
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        """Call."""
+        try:
+            execute_grouped(*self.arguments)  # type: ignore[arg-type]
+        except BaseException as error:
+            self.error = error
+
+
+INSERT = "INSERT INTO messages (msg) VALUES (?)"
+
+
+def is_larger(path: Path, size: int) -> bool:
+    return path.exists() and path.stat().st_size > size
+
+
+def call_together(
+    database: str, calls: list[tuple[str, object]], timeout: float = 60.0, meanwhile: object = None
+) -> list[BaseException | None]:
+    """Make the calls from threads, the first of which leads, while the queue is held; what each raised."""
+    queue = Queue(database)
+    assert queue.wait()
+    callers = [Caller(database, *call, timeout) for call in calls]
+    batch = Path(f"{database}-batch")
+    size = 0
+    for caller in callers:
+        caller.start()
+        wait_until(partial(is_larger, batch, size), "the statement waits")
+        size = batch.stat().st_size
+    if callable(meanwhile):
+        meanwhile()
+    queue.close()
+    for caller in callers:
+        caller.join(60)
+        assert not caller.is_alive()
+    return [caller.error for caller in callers]
+
+
+def call_at_once(database: str, given: list[object]) -> list[BaseException | None]:
+    """Insert the values from threads, of which nobody knows who leads; what each call raised."""
+    queue = Queue(database)
+    queue.wait()
+    callers = [Caller(database, "INSERT INTO t VALUES (?)", (value,), 60.0) for value in given]
+    for caller in callers:
+        caller.start()
+    queue.close()
+    for caller in callers:
+        caller.join(60)
+    return [caller.error for caller in callers]
+
+
+@pytest.fixture
+def values(database: str) -> str:
+    """A database with a table of one column, in which a value keeps the type that it has."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("CREATE TABLE t (v UNIQUE)")
+    return database
+
+
+def stored(database: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(database)) as connection:
+        return connection.execute("SELECT v, typeof(v) FROM t ORDER BY rowid").fetchall()
+
+
+def test_values_keep_their_types_whether_they_lead_or_follow(values: str) -> None:
+    given = [None, 0, -(2**63), 2**63 - 1, 0.1, 1e308, float("inf"), "", "ä\0\U0001f600'", '{"": "00"}', b"", b"\0\xff"]
+    errors = call_together(values, [("INSERT INTO t VALUES (?)", (value,)) for value in given])
+    assert errors == [None] * len(given)
+    errors = call_together(values, [("INSERT INTO t VALUES (:v)", {"v": value}) for value in (b"leads", 7, b"named")])
+    assert errors == [None] * 3
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE TABLE t (v)")
+        connection.executemany("INSERT INTO t VALUES (?)", [(value,) for value in [*given, b"leads", 7, b"named"]])
+        expected = connection.execute("SELECT v, typeof(v) FROM t ORDER BY rowid").fetchall()
+    assert sorted(map(str, stored(values))) == sorted(map(str, expected))
+
+
+class Odd(str):
+    """SQLite takes it, by its own class's rules; as JSON it would be a plain str."""
+
+
+def test_values_and_records_that_do_not_fit_in_a_batch_are_committed_all_the_same(values: str) -> None:
+    large = "x" * RECORD_LIMIT
+    errors = call_at_once(values, ["leads", large, Odd("odd"), [1]])
+    assert errors[:3] == [None] * 3
+    assert isinstance(errors[3], sqlite3.Error)
+    assert {value for value, _ in stored(values)} == {"leads", large, "odd"}
+
+
+def test_a_statement_that_fails_fails_only_its_own_call_and_as_it_would_alone(values: str) -> None:
+    good = [("INSERT INTO t VALUES (?)", (number,)) for number in range(100)]
+    bad: list[tuple[str, object]] = [
+        ("INSERT INTO t VALUES (?)", (50,)),
+        ("INSERT OR ROLLBACK INTO t VALUES (?)", (51,)),
+        ("INSERT OR FAIL INTO t VALUES ('kept?'), (52)", ()),
+        ("INSERT INTO nowhere VALUES (1)", ()),
+        ("INSERT INTO t VALUES (?)", ()),
+        ("INSERT INTO t VALUES (?)", (2**63,)),
+        ("INSERT INTO t VALUES ('a'); DELETE FROM t", ()),
+    ]
+    expected = []
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE TABLE t (v UNIQUE)")
+        connection.executemany("INSERT INTO t VALUES (?)", [(50,), (51,), (52,)])
+        connection.commit()
+        for sql, parameters in bad:
+            with pytest.raises(Exception) as raised:  # noqa: PT011 whatever it is
+                connection.execute(sql, parameters)  # type: ignore[arg-type]
+            connection.rollback()
+            expected.append((raised.type, str(raised.value)))
+    errors = call_together(values, [*good, *bad])
+    assert errors[: len(good)] == [None] * len(good)
+    assert [(type(error), str(error)) for error in errors[len(good) :]] == expected
+    assert {value for value, _ in stored(values)} == set(range(100))
+    errors = call_together(values, [bad[0], ("INSERT INTO t VALUES (?)", ("next",))])  # now the leader's own fails
+    assert [type(error) for error in errors] == [sqlite3.IntegrityError, type(None)]
+
+
+@pytest.mark.parametrize("sql", ["", "SELECT 1", "COMMIT", "PRAGMA synchronous=0", "CREATE TABLE x (y)", "-- \nINSERT"])
+def test_other_statements_are_refused_in_one_line_that_names_them(sql: str, values: str) -> None:
+    with pytest.raises(ValueError, match="does not begin with INSERT, REPLACE, UPDATE, DELETE or WITH") as raised:
+        execute_grouped(values, sql)
+    assert repr(sql) in str(raised.value)
+    assert beside(values) == []
+
+
+def test_update_delete_and_replace_are_grouped_too(values: str) -> None:
+    errors = call_together(
+        values,
+        [
+            ("insert into t values (?)", (1,)),
+            (" \n UPDATE t SET v = v + 1", ()),
+            ("REPLACE INTO t VALUES (2)", ()),
+            ("WITH x(a) AS (VALUES (3), (4)) INSERT INTO t SELECT a FROM x RETURNING v", ()),
+            ("DELETE FROM t WHERE v = 4", ()),
+        ],
+    )
+    assert errors == [None] * 5
+    assert {value for value, _ in stored(values)} <= {1, 2, 3}
+
+
+def test_nobody_waits_longer_than_the_timeout_and_what_was_withdrawn_is_never_committed(values: str) -> None:
+    """The holder of the queue is somebody who does not let go."""
+    queue = Queue(values)
+    queue.wait()
+    began = time.monotonic()
+    callers = [Caller(values, "INSERT INTO t VALUES (?)", (number,), 0.5) for number in range(5)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(60)
+    assert time.monotonic() - began < 30
+    for caller in callers:
+        assert isinstance(caller.error, sqlite3.OperationalError)
+        assert str(caller.error).startswith("database is locked")
+        assert error_name(caller.error) == "SQLITE_BUSY"
+    queue.close()
+    execute_grouped(values, "INSERT INTO t VALUES ('next')")
+    assert stored(values) == [("next", "text")]
+
+
+def test_behind_a_lock_that_is_never_free_no_threads_gather(values: str) -> None:
+    queue = Queue(values)
+    queue.wait()
+    threads = Path("/proc/self/task")
+    counts = []
+    for number in range(10):
+        with pytest.raises(sqlite3.OperationalError, match="database is locked"):
+            execute_grouped(values, "INSERT INTO t VALUES (?)", (number,), timeout=0.05)
+        counts.append(len(list(threads.iterdir())) if threads.exists() else 1)
+    queue.close()
+    assert counts[-1] == counts[0]
+    execute_grouped(values, "INSERT INTO t VALUES ('next')")
+    assert stored(values) == [("next", "text")]
+
+
+def test_a_leader_stopped_while_it_waits_delays_the_others_for_their_timeout_and_costs_no_row(group: Group) -> None:
+    group.lead()
+    group.stop("leader")
+    group.queue.close()
+    execute_grouped(group.database, INSERT, ("not stopped",), timeout=0.5)  # in the end it finds the queue free
+    group.processes["leader"].send_signal(signal.SIGCONT)
+    assert group.processes["leader"].communicate(timeout=60)[0] == "acknowledged"
+    assert copies(group.database) == {"leader": 1, "not stopped": 1}
+
+
+def test_a_leader_stopped_while_it_commits_leaves_its_followers_undecided_and_the_others_locked_out(
+    group: Group,
+) -> None:
+    group.lead("with the statements read, stopped")
+    caller = Caller(group.database, INSERT, ("follower",), 1.0)
+    caller.start()
+    wait_until(lambda: "follower" in group.waiting(), "the follower waits")
+    group.queue.close()
+    caller.join(60)
+    assert isinstance(caller.error, UndecidedError)
+    with pytest.raises(sqlite3.OperationalError, match="database is locked"):
+        execute_grouped(group.database, INSERT, ("another",), timeout=0.5)
+    group.processes["leader"].send_signal(signal.SIGCONT)
+    assert group.processes["leader"].communicate(timeout=60)[0] == "acknowledged"
+    assert copies(group.database) == {"leader": 1, "follower": 1}  # it says undecided, and then it was committed
+
+
+def damage(database: str, how: str) -> None:
+    """Do to the batch what someone might who does not know what it is."""
+    batch = Path(f"{database}-batch")
+    content = batch.read_bytes()
+    if how == "deleted":
+        batch.unlink()
+    elif how == "queue deleted":
+        Path(f"{database}-queue").unlink()
+    elif how == "emptied":
+        os.truncate(batch, 0)
+    elif how == "cut":
+        os.truncate(batch, len(content) - 10)
+    elif how == "appended to":
+        with batch.open("ab") as file:
+            file.write(b"\0garbage" * 1000)
+    elif how == "overwritten":
+        batch.write_bytes(b"garbage " * 1000)
+    elif how == "another database's":
+        batch.write_bytes(os.urandom(16) + content[16:])
+
+
+@pytest.mark.parametrize(
+    "how", ["deleted", "queue deleted", "emptied", "cut", "appended to", "overwritten", "another database's"]
+)
+def test_a_batch_damaged_while_statements_wait_there_loses_none_and_doubles_none(how: str, values: str) -> None:
+    calls: list[tuple[str, object]] = [("INSERT INTO t VALUES (?)", (number,)) for number in range(5)]
+    with closing(sqlite3.connect(values)) as connection:
+        connection.execute("CREATE TABLE copies (v)")
+        connection.execute("CREATE TRIGGER count AFTER INSERT ON t BEGIN INSERT INTO copies VALUES (new.v); END")
+    errors = call_together(values, calls, meanwhile=lambda: damage(values, how))
+    unharmed = how in ("deleted", "queue deleted", "appended to")
+    for number, error in enumerate(errors):
+        assert error is None or (isinstance(error, UndecidedError) and not unharmed and number > 0), (number, error)
+    execute_grouped(values, "INSERT INTO t VALUES ('next')")
+    found = [value for value, _ in stored(values)]
+    acknowledged = [number for number, error in enumerate(errors) if error is None]
+    assert set(acknowledged) | {"next"} <= set(found)
+    with closing(sqlite3.connect(values)) as connection:
+        assert len(connection.execute("SELECT * FROM copies").fetchall()) == len(found)
+    assert all(path.stat().st_size < 20_000 for path in beside(values))
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"garbage " * 1000, os.urandom(16) + b"d" + b"\xff" * 8])
+@pytest.mark.parametrize("name", ["-queue", "-batch", "-commit"])
+def test_what_lies_there_already_is_no_obstacle(name: str, content: bytes, values: str) -> None:
+    Path(f"{values}{name}").write_bytes(content)
+    assert call_at_once(values, [0, 1, 2, 3]) == [None] * 4
+    assert {value for value, _ in stored(values)} == set(range(4))
+
+
+def test_the_files_beside_the_database_have_its_permissions(values: str) -> None:
+    os.chmod(values, 0o664)
+    modes: list[int] = []
+    call_together(
+        values,
+        [("INSERT INTO t VALUES (?)", (1,))],
+        meanwhile=lambda: modes.extend(path.stat().st_mode & 0o777 for path in beside(values)),
+    )
+    assert modes == [0o664, 0o664]
+
+
+def test_a_database_that_is_not_there_is_named_and_not_made(database: str) -> None:
+    with pytest.raises(FileNotFoundError, match="does not exist") as raised:
+        execute_grouped(database, "INSERT INTO t VALUES (1)")
+    assert database in str(raised.value)
+    assert list(Path(database).parent.iterdir()) == []
+
+
+def test_writers_that_know_nothing_of_the_queue_are_waited_for_and_wait(values: str) -> None:
+    with closing(sqlite3.connect(values, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = wal")
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sqlite3.OperationalError, match="database is locked"):
+            execute_grouped(values, "INSERT INTO t VALUES (1)", timeout=0.2)
+        caller = Caller(values, "INSERT INTO t VALUES (2)", (), 60.0)
+        caller.start()
+        other.execute("INSERT INTO t VALUES (3)")
+        other.execute("COMMIT")
+        caller.join(60)
+        assert caller.error is None
+    assert {value for value, _ in stored(values)} == {2, 3}
+
+
+def test_a_burst_of_each_queue_keeps_every_row(database: str) -> None:
+    for settings in ("queued", "grouped"):
+        create_table(database, settings)
+        report = insert_rows_in_parallel(database, generate_example_rows(60), settings)
+        assert (report.failed, report.lost, report.recovered, report.duplicated) == (0, 0, 0, 0), str(report)
+        assert row_count(database) == 60

@@ -16,7 +16,7 @@ def test_a_name_or_settings_will_do() -> None:
 
 @pytest.mark.parametrize("unknown", ["WAL", "", None, 5, ["wal"]])
 def test_unknown_settings_list_the_known_ones(unknown: object) -> None:
-    with pytest.raises(ValueError, match="is not a Settings nor one of default, wal, wal-normal, patient, concurrent"):
+    with pytest.raises(ValueError, match=f"is not a Settings nor one of {', '.join(SETTINGS)}$"):
         resolve_settings(unknown)  # type: ignore[arg-type]
 
 
@@ -26,6 +26,7 @@ def test_unknown_settings_list_the_known_ones(unknown: object) -> None:
         ("journal_mode", "memory"),
         ("synchronous", "FULL"),
         ("transaction", None),
+        ("queue", "lines"),
         ("busy_timeout", -1),
         ("busy_timeout", float("nan")),
         ("busy_timeout", "5"),
@@ -35,3 +36,18 @@ def test_unknown_settings_list_the_known_ones(unknown: object) -> None:
 def test_a_value_that_is_not_allowed_is_named(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"^{field} {value!r} is not "):
         Settings(**{field: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"queue": "lock"}, "queue 'lock' needs transaction 'immediate', not 'implicit'"),
+        (
+            {"queue": "group", "transaction": "immediate", "synchronous": "normal"},
+            "queue 'group' needs synchronous 'full', not 'normal': it commits for others",
+        ),
+    ],
+)
+def test_a_queue_with_settings_that_it_cannot_keep_is_refused(values: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        Settings(**values)  # type: ignore[arg-type]
