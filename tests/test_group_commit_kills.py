@@ -1,0 +1,230 @@
+"""Bursts of ``grouped`` in which workers are killed at random moments; and power losses at every moment.
+
+``python -m tests.test_group_commit_kills BURSTS`` runs as many bursts, and prints what became of the rows.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections import Counter
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from sqlite_writes import create_table, insert_row, pool_map
+from sqlite_writes.database import count_rows, warm_up
+
+from .conftest import PROJECT
+from .test_cost import STRACE
+from .workers import insert_or_be_killed
+
+WORKERS = 100
+KILLED = 10
+
+
+def burst_with_kills(database: str, chance: random.Random, longest: float) -> Counter[str]:
+    """Insert a row from each worker, of which some are killed; what became of the rows, each fault by name."""
+    delays = [chance.uniform(0, longest) for _ in range(KILLED)] + [None] * (WORKERS - KILLED)
+    chance.shuffle(delays)
+    items = [(str(uuid.UUID(int=chance.getrandbits(128))), delay) for delay in delays]
+    insert = partial(insert_or_be_killed, database, "grouped")
+    outcomes = pool_map(insert, items, warm_up=partial(warm_up, "grouped"))
+    found: Counter[str] = Counter()
+    for outcome, copies in zip(outcomes, count_rows(database, [(message,) for message, _ in items])):
+        if outcome.status == "returned":
+            found["acknowledged" if copies == 1 else f"FAULT: acknowledged and there {copies} times"] += 1
+        elif outcome.killed_by:
+            found[
+                ("killed", "killed, recovered")[copies] if copies < 2 else f"FAULT: killed and there {copies} times"
+            ] += 1
+        else:
+            found[f"FAULT: {outcome.status} {outcome.exception!r}"] += 1
+    insert_row(database, (str(uuid.UUID(int=chance.getrandbits(128))),), "grouped")
+    for name in ("-queue", "-batch", "-commit"):
+        path = Path(database + name)
+        if path.exists() and path.stat().st_size > WORKERS * 256:
+            found[f"FAULT: {name} of {path.stat().st_size} bytes"] += 1
+    return found
+
+
+def bursts_with_kills(database: str, bursts: int, seed: int) -> Counter[str]:
+    """The sum over many bursts into one table, the moments of the kills spread over longer and shorter times."""
+    create_table(database, "grouped")
+    chance = random.Random(seed)  # noqa: S311 no secret
+    found: Counter[str] = Counter()
+    for _ in range(bursts):
+        found += burst_with_kills(database, chance, chance.choice([0.0003, 0.001, 0.005, 0.03]))
+    with closing(sqlite3.connect(database)) as connection:
+        if connection.execute("PRAGMA integrity_check").fetchall() != [("ok",)]:
+            found["FAULT: integrity_check"] += 1
+    return found
+
+
+def test_whoever_is_killed_at_whatever_moment_no_row_is_lost_or_there_twice(database: str) -> None:
+    found = bursts_with_kills(database, bursts=8, seed=1)
+    assert not [name for name in found if name.startswith("FAULT")], found
+    assert found["killed"] + found["killed, recovered"] > KILLED  # so that something was tried
+    assert found["acknowledged"] >= 8 * (WORKERS - KILLED)
+
+
+HEX = r"((?:\\x[0-9a-f]{2})*)"
+
+
+def decoded(pattern: str, arguments: str) -> list[bytes]:
+    """The strings that strace -xx wrote."""
+    return [bytes.fromhex(text.replace("\\x", "")) for text in re.findall(pattern, arguments)]
+
+
+class Disk:
+    """The files of a folder as recorded system calls leave them: those written, and those sure to survive a power loss.
+
+    Sure is what was there at a file's last sync. Whether an unlink or a rename survives is ``sure_of_names``.
+    """
+
+    def __init__(self, folder: Path, sure_of_names: bool) -> None:
+        self.folder = str(folder)
+        self.sure_of_names = sure_of_names
+        self.written = {str(path): bytearray(path.read_bytes()) for path in folder.iterdir()}
+        self.sure = {path: bytes(content) for path, content in self.written.items()}
+
+    def apply(self, call: str, arguments: str, result: int) -> None:
+        """Do what the system call did."""
+        paths = [path.decode() for path in decoded(f"<{HEX}>", arguments) if path.startswith(self.folder.encode())]
+        texts = decoded(f'"{HEX}"', arguments)
+        if call == "openat":
+            path = texts[0].decode()
+            if path.startswith(self.folder) and "O_CREAT" in arguments and result >= 0:
+                self.written.setdefault(path, bytearray())
+        elif call in ("unlink", "rename") and result == 0:
+            path = texts[0].decode()
+            content = self.written.pop(path, None)
+            if call == "rename" and content is not None:
+                self.written[texts[1].decode()] = content
+            if self.sure_of_names:
+                self.sure.pop(path, None)
+        elif paths and paths[0] in self.written:
+            content = self.written[paths[0]]
+            if call in ("pwrite64", "write"):
+                start = int(arguments.rsplit(",", 1)[1]) if call == "pwrite64" else len(content)
+                content[start : start + result] = texts[0][:result]
+            elif call == "ftruncate":
+                del content[int(arguments.rsplit(",", 1)[1]) :]
+            elif call in ("fsync", "fdatasync"):
+                self.sure[paths[0]] = bytes(content)
+
+
+def recorded_calls(log: Path) -> list[tuple[str, str, int]]:
+    """The system calls in strace's log, in the order in which they were done: name, arguments, result."""
+    begun: dict[str, str] = {}
+    calls = []
+    for line in log.read_text().splitlines():
+        process, rest = line.split(maxsplit=1)
+        if rest.endswith("<unfinished ...>"):
+            begun[process] = rest[: -len("<unfinished ...>")]
+            continue
+        resumed = re.match(r"<\.\.\. \w+ resumed>", rest)
+        if resumed:
+            rest = begun.pop(process) + rest[resumed.end() :]
+        whole = re.match(r"(\w+)\((.*)\) += (-?\d+)", rest)
+        if whole:
+            calls.append((whole[1], whole[2], int(whole[3])))
+    return calls
+
+
+def rows_after_power_loss(files: dict[str, bytes], folder: Path) -> dict[str, int]:
+    """How often each row is there when the database is opened with these files; and after one more insert."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for path, content in files.items():
+        if not path.endswith("-shm"):  # it is made anew
+            Path(folder, Path(path).name).write_bytes(content)
+    insert_row(folder / "messages.db", ("next",), "grouped")
+    with closing(sqlite3.connect(folder / "messages.db")) as connection:
+        return dict(connection.execute("SELECT msg, count(*) FROM messages GROUP BY msg"))
+
+
+NORMAL = """
+import sqlite3
+class Weaker(sqlite3.Connection):
+    def execute(self, sql, *parameters):
+        return super().execute(sql.replace("synchronous = FULL", "synchronous = NORMAL"), *parameters)
+connect = sqlite3.connect
+sqlite3.connect = lambda *arguments, **named: connect(*arguments, factory=Weaker, **named)
+"""
+INSERT = """
+import os, sys
+from sqlite_writes import insert_row
+insert_row(sys.argv[1], (sys.argv[2],), "grouped")
+os.write(1, b"acknowledged " + sys.argv[2].encode())
+"""
+
+
+def faults_after_power_losses(folder: Path, first: str, sure_of_names: bool) -> list[str]:
+    """Eight processes under strace; the power fails after each system call that changes what is sure to survive."""
+    real = folder / "real"
+    real.mkdir()
+    database = real / "messages.db"
+    create_table(database, "grouped")
+    disk = Disk(real, sure_of_names)
+    log = folder / "strace"
+    traced = "trace=openat,unlink,rename,write,pwrite64,ftruncate,fsync,fdatasync"
+    strace = ["strace", "-f", "-y", "-xx", "-s", "100000", "-e", traced, "-o", str(log)]
+    shell = 'for n in 1 2 3 4 5 6 7 8; do "$0" -c "$1" "$2" "row $n" & done; wait'
+    with closing(sqlite3.connect(database)) as other:
+        other.execute("SELECT * FROM messages").fetchall()  # so that no close is the last, which syncs once more
+        subprocess.run(
+            [*strace, "sh", "-c", shell, sys.executable, first + INSERT, str(database)],
+            check=True,
+            cwd=PROJECT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+    acknowledged: set[str] = set()
+    before: tuple[dict[str, bytes], set[str]] | None = None
+    faults = []
+    for call, arguments, result in recorded_calls(log):
+        acknowledged |= {
+            text.decode().partition(" ")[2]
+            for text in decoded(f'"{HEX}"', arguments)
+            if text.startswith(b"acknowledged")
+        }
+        disk.apply(call, arguments, result)
+        if (disk.sure, acknowledged) == before:
+            continue
+        before = (dict(disk.sure), set(acknowledged))
+        for files in (disk.sure, {path: bytes(content) for path, content in disk.written.items()}):
+            found = rows_after_power_loss(files, folder / "after")
+            faults += [f"{row} lost" for row in acknowledged - set(found)]
+            faults += [f"{row} {copies} times" for row, copies in found.items() if copies != 1]
+    assert len(acknowledged) == 8
+    return faults
+
+
+@STRACE
+@pytest.mark.parametrize("sure_of_names", [True, False])
+def test_a_power_loss_at_any_moment_takes_no_acknowledged_row_and_doubles_none(
+    sure_of_names: bool, tmp_path: Path
+) -> None:
+    assert faults_after_power_losses(tmp_path, "", sure_of_names) == []
+
+
+@STRACE
+def test_a_commit_without_its_sync_is_seen_to_lose_rows_in_a_power_loss(tmp_path: Path) -> None:
+    """So the test above would notice."""
+    assert any(fault.endswith("lost") for fault in faults_after_power_losses(tmp_path, NORMAL, True))
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory(dir=".") as folder:
+        sys.stdout.write(
+            f"{dict(bursts_with_kills(f'{folder}/messages.db', int(sys.argv[1]), seed=int(sys.argv[2])))}\n"
+        )
