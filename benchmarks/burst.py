@@ -32,14 +32,14 @@ class Burst(_TimedBursts):
     params = (WORKERS, SETTINGS)
     param_names = ("workers", "settings")
 
-    version = "3"
+    version = "4"
 
     def setup_cache(self) -> None:
         """Have asv run the whole class in one folder (see common)."""
 
     def setup(self, workers: int, settings: str) -> None:
         skip_unless_possible(settings)
-        bursts = BURSTS if workers < 500 else FEW_BURSTS
+        bursts = FEW_BURSTS if workers >= 500 or settings == "patient" else BURSTS
         self.use(measured_once(f"{workers} {settings}", lambda: run_burst(workers, settings), bursts))
 
     @unit("rows per burst")
