@@ -94,8 +94,9 @@ class Queue(FileLock):
             if self.is_current():
                 self.since = self.since or time.monotonic()
                 return True
-            self.close()  # someone deleted it: those who come now wait for another
+            stale = self.descriptor  # someone deleted it: those who come now wait for another
             super().__init__(self.database, "-queue", os.O_CREAT)
+            os.close(stale)
         return False
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Union
 
 from .driver import sqlite3
 from .file_lock import Database, FileLock, Queue, limit_wait, real_path, timed_out
+from .settings import LONGEST_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -118,14 +119,23 @@ class Batch(FileLock):
         start = self.append(record)
         if start is None:
             return _REFUSED
-        if not self.acquire(deadline, shared=True):
-            if self.mark() == _OPEN:
-                self.set_mark(_WITHDRAWN, start)
-                # The leader marks the batch first, and then reads what is withdrawn: one of us sees the other.
-                if self.mark() == _OPEN:
-                    return _WITHDRAWN
+        try:
+            granted = self.acquire(deadline, shared=True)
+        except BaseException:
+            self._withdraw(start)
+            raise
+        if granted:
+            return self._fate(start, record, deadline)
+        if not self._withdraw(start):
             raise UndecidedError("the time was over while the statement was being committed")
-        return self._fate(start, record, deadline)
+        return _WITHDRAWN
+
+    def _withdraw(self, start: int) -> bool:
+        """True if a record is withdrawn; False if it may be committed at this moment, or has been."""
+        if self.mark() == _OPEN:
+            self.set_mark(_WITHDRAWN, start)
+        # The leader marks the batch first, and then reads what is withdrawn: one of us sees the other.
+        return self.mark() == _OPEN
 
     def _fate(self, start: int, record: bytes, deadline: float) -> bytes:
         mark = self.mark()
@@ -133,9 +143,14 @@ class Batch(FileLock):
             self.remove()  # its leader died, or its time was over
             return _PENDING
         if mark == _CLAIMED:  # its leader died, or failed, after that: what its transaction wrote decides
-            with closing(sqlite3.connect(self.database)) as connection:
-                limit_wait(connection, deadline)
-                committed = _is_committed(connection, self.identity)
+            try:
+                with closing(sqlite3.connect(self.database)) as connection:
+                    limit_wait(connection, deadline)
+                    committed = _is_committed(connection, self.identity)
+            except sqlite3.Error as error:
+                raise UndecidedError(
+                    f"the database does not tell whether the statement was committed: {error}"
+                ) from error
             deleted = os.fstat(self.descriptor).st_nlink == 0
             mark = _COMMITTED if committed else self.mark()  # which the next leader sets before it deletes the file
             if mark == _OPEN or (mark == _CLAIMED and not deleted):
@@ -199,6 +214,8 @@ def trace_grouped(database: Database, sql: str, parameters: Parameters, timeout:
     """Do what ``execute_grouped`` does; the moment when the statement's turn came."""
     if not re.match(r"\s*(INSERT|REPLACE|UPDATE|DELETE|WITH)\b", sql, re.IGNORECASE):
         raise ValueError(f"statement {sql[:80]!r} does not begin with INSERT, REPLACE, UPDATE, DELETE or WITH")
+    if not 0 <= timeout <= LONGEST_TIMEOUT:
+        raise ValueError(f"timeout {timeout!r} is not a number of seconds from 0 to {LONGEST_TIMEOUT}")
     deadline = time.monotonic() + timeout
     path = real_path(database)
     own = _Statement(sql, parameters)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+LONGEST_TIMEOUT = 2_000_000  # seconds: SQLite takes a C int of milliseconds
+
 _ALLOWED: Mapping[str, tuple[str, ...]] = {
     "journal_mode": ("delete", "wal"),
     "synchronous": ("full", "normal", "off"),
@@ -57,9 +59,8 @@ class Settings:
         if self.queue == "group" and self.synchronous != "full":
             raise ValueError(f"queue 'group' needs synchronous 'full', not {self.synchronous!r}: it commits for others")
         timeout = self.busy_timeout
-        # SQLite takes the timeout as a C int of milliseconds.
-        if not isinstance(timeout, (int, float)) or not math.isfinite(timeout) or not 0 <= timeout <= 2_000_000:
-            raise ValueError(f"busy_timeout {timeout!r} is not a number of seconds from 0 to 2000000")
+        if not isinstance(timeout, (int, float)) or not math.isfinite(timeout) or not 0 <= timeout <= LONGEST_TIMEOUT:
+            raise ValueError(f"busy_timeout {timeout!r} is not a number of seconds from 0 to {LONGEST_TIMEOUT}")
 
 
 SETTINGS: dict[str, Settings] = {

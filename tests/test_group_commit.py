@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -517,3 +518,80 @@ def test_a_burst_of_each_queue_keeps_every_row(database: str) -> None:
         report = insert_rows_in_parallel(database, generate_example_rows(60), settings)
         assert (report.failed, report.lost, report.recovered, report.duplicated) == (0, 0, 0, 0), str(report)
         assert row_count(database) == 60
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan"), float("inf"), 3e6])
+def test_a_timeout_that_will_not_do_is_named(timeout: float, values: str) -> None:
+    with pytest.raises(ValueError, match=f"^timeout {timeout!r} is not a number of seconds from 0 to"):
+        execute_grouped(values, "INSERT INTO t VALUES (1)", timeout=timeout)
+
+
+def test_ctrl_c_while_it_waits_withdraws_the_statement(group: Group) -> None:
+    group.lead()
+    group.follow(1)
+    follower = next(message for message in group.processes if message != group.leader)
+    group.processes[follower].send_signal(signal.SIGINT)
+    _, err = group.processes.pop(follower).communicate(timeout=60)
+    assert "KeyboardInterrupt" in err
+    assert group.go() == {"leader": "acknowledged"}
+    assert copies(group.database) == {"leader": 1}
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a file system of its own that has 256 KiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("may not mount a file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_on_a_full_disk_each_call_says_so_and_afterwards_all_go_on(full_disk: Path) -> None:
+    database = str(full_disk / "t.db")
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA journal_mode = wal")
+        connection.execute("CREATE TABLE t (v)")
+    call_at_once(database, [0, 1, 2])
+    ballast = full_disk / "ballast"
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(b"\0" * 4096):
+            pass
+    for error in call_at_once(database, list(range(3, 13))):
+        assert isinstance(error, (OSError, sqlite3.OperationalError)), error
+        assert re.search("No space left on device|full|disk I/O error|unable to open", str(error)), error
+    ballast.unlink()
+    assert call_at_once(database, list(range(13, 23))) == [None] * 10
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert {value for (value,) in connection.execute("SELECT v FROM t")} == {0, 1, 2, *range(13, 23)}
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not os.path.exists("/usr/bin/setpriv"), reason="root may write everywhere")
+def test_in_a_folder_that_cannot_be_written_the_error_names_the_file(values: str) -> None:
+    folder = Path(values).parent
+    script = (
+        "import sys; from sqlite_writes import execute_grouped\n"
+        "try: execute_grouped(sys.argv[1], 'INSERT INTO t VALUES (1)')\n"
+        "except OSError as error: print(error)"
+    )
+    as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+    for path in (folder, *folder.parents):
+        if path.owner() != "root" or path == Path(path.anchor):
+            break
+        path.chmod(path.stat().st_mode | 0o055)
+    folder.chmod(0o555)
+    try:
+        done = subprocess.run(
+            [*as_nobody, sys.executable, "-c", script, values],
+            env={**os.environ, "PYTHONPATH": str(PROJECT)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        folder.chmod(0o755)
+    assert done.stdout == f"[Errno 13] Permission denied: '{values}-queue'\n", done.stderr
