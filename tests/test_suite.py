@@ -195,7 +195,9 @@ def bench_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two bursts a cell, and sizes that take no time."""
     monkeypatch.setattr(burst, "BURSTS", 2)
+    monkeypatch.setattr(burst, "FEW_BURSTS", 2)
     monkeypatch.setattr(common, "FEW_BURSTS", 2)
+    monkeypatch.setattr(caller, "BURSTS", 3)
     monkeypatch.setattr(sequence, "POPULATED", 300)
     monkeypatch.setattr(pool, "HOLD", 0.5)
 
