@@ -1,0 +1,298 @@
+"""The command line: ``python -m pr_check [BASE] [HEAD]``; puts the parts together, and knows no statistics.
+
+Ends with 0 PASS, 1 REGRESSION, 2 NEW FAILURE, 3 INCONCLUSIVE, 4 the check could not be made, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import math
+import os
+import platform
+import random
+import shlex
+import shutil
+import signal
+import statistics
+import sys
+import tarfile
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from .build import Build
+from .commits import Comparison, accepted_costs, find_comparison
+from .errors import SetUpError
+from .report import Report
+from .sampling import Evidence, Sampling, steal
+from .side import Side
+from .verdict import STATUS, Judgement, import_failure, judge_evidence
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+
+# Seconds that sampling gets, even if the builds took all of the time limit.
+LEAST_SAMPLING = 45.0
+# Bytes that the databases, the wheels and the two environments need.
+SPACE = 300_000_000
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """The options; argparse says what is wrong with them in its own way, and with status 4."""
+    parser = argparse.ArgumentParser(prog="python -m pr_check", description="Compare two commits of this repository.")
+    parser.error = _wrong_usage  # type: ignore[method-assign, assignment]
+    parser.add_argument("base", nargs="?", help="the commit to compare with (merge base with the main branch)")
+    parser.add_argument("head", nargs="?", default="HEAD", help="the commit to judge (HEAD)")
+    parser.add_argument("--python", default=".".join(platform.python_version_tuple()[:2]), metavar="3.X")
+    parser.add_argument("--report", type=Path, metavar="FILE.md", help="write the report as Markdown")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON")
+    parser.add_argument("--raw", type=Path, metavar="FILE", help="write the raw samples as JSON")
+    parser.add_argument("--seed", type=int, default=None, help="of the order of the samples (random)")
+    parser.add_argument(
+        "--time-limit", type=_seconds, default=540.0, metavar="SECONDS", help="of the whole check (540)"
+    )
+    parser.add_argument("--pull-request-text", type=Path, metavar="FILE", help="may hold Accept-Cost lines")
+    return parser.parse_args(arguments)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 1 <= seconds <= 86_400:
+        raise argparse.ArgumentTypeError("it is from 1 to 86400 seconds")
+    return seconds
+
+
+def _wrong_usage(message: str) -> None:
+    raise SetUpError(f"{message} (python -m pr_check --help)")
+
+
+def main(arguments: list[str]) -> int:
+    """Run one check; every way out is one line and a status."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended politely, it cleans up as after Ctrl-C
+    try:
+        return check(parse(arguments))
+    except SetUpError as error:
+        reason = str(error)
+    except OSError as error:
+        reason = f"the disk is full: {error}" if error.errno == 28 else str(error)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: nothing was judged, and nothing is left running\n")
+        return 130
+    sys.stderr.write(f"pr_check: {' '.join(reason.split())}\n")
+    return 4
+
+
+def check(options: argparse.Namespace) -> int:
+    """Compare, report, and the verdict's status."""
+    started = time.monotonic()
+    console = Console(stderr=True)
+    seed = random.SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
+    comparison = find_comparison(Path.cwd(), options.base, options.head)
+    texts = [comparison.messages]
+    if options.pull_request_text is not None:
+        texts.append(options.pull_request_text.read_text(errors="replace"))
+    accepted = accepted_costs(*texts)
+    command = shlex.join(
+        ["python", "-m", "pr_check", comparison.base, comparison.head, "--python", options.python]
+        + ["--seed", str(seed), "--time-limit", f"{options.time_limit:g}"]
+    )
+    report = Report(comparison.base, comparison.head, Judgement(), {}, command)
+    if not comparison.measurable:
+        changed = len(comparison.changed)
+        report.nothing_to_measure = (
+            f"{changed} changed files, none of the package, the benchmarks or the build"
+            if changed
+            else "nothing changed"
+        )
+    else:
+        with ExitStack() as resources:
+            folder = resources.enter_context(_workplace(comparison.root))
+            base, head = _build_both(comparison, options.python, folder, console)
+            for side in (base, head):
+                resources.callback(side.end)
+            before = steal()
+            judgement, evidence, identities = _sample(
+                comparison, base, head, random.Random(seed), started + options.time_limit, folder, console
+            )
+            if judgement is None:
+                judgement = judge_evidence(evidence, accepted)
+            report.judgement = judgement
+            report.benchmarks = _compare_suites(identities)
+            report.environment = _environment(identities, evidence, before, steal())
+            if options.raw is not None:
+                options.raw.write_text(json.dumps(_raw(evidence)) + "\n")
+    report.seconds = round(time.monotonic() - started, 1)
+    report.environment["duration"] = f"{report.seconds:.0f} s"
+    if options.report is not None:
+        options.report.write_text(report.to_markdown())
+    if options.json is not None:
+        options.json.write_text(report.to_json())
+    _print(report, Console())
+    return STATUS[report.judgement.verdict]
+
+
+@contextmanager
+def _workplace(root: Path) -> Iterator[Path]:
+    """A folder for this check alone, gone afterwards; only one check at a time has the two environments."""
+    parent = root / ".asv" / "pr_check"
+    parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(parent).free
+    if free < SPACE:
+        raise SetUpError(
+            f"the disk of {str(parent)!r} is full: {free // 1_000_000} MB free, {SPACE // 1_000_000} needed"
+        )
+    with (parent / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SetUpError("another check of this repository is running") from None
+        with tempfile.TemporaryDirectory(dir=parent, prefix="run-", ignore_cleanup_errors=True) as folder:
+            (Path(folder) / "databases").mkdir()
+            yield Path(folder)
+
+
+def _build_both(comparison: Comparison, python: str, folder: Path, console: Console) -> tuple[Side, Side]:
+    """Both sides, built at the same time; each with the head's benchmarks."""
+    configuration = folder / "asv.conf.json"
+    configuration.write_text(comparison.read("asv.conf.json"))
+    commits = {"base": comparison.base, "head": comparison.head}
+    builds: list[Build] = []
+    try:
+        with console.status(f"building {comparison.base[:8]} and {comparison.head[:8]} for Python {python}"):
+            for side, commit in commits.items():
+                _extract(comparison, commit, folder / f"{side}-benchmarks")
+                builds.append(Build(side, comparison.root, configuration, python, commit))
+            built = [build.wait() for build in builds]
+    finally:
+        for build in builds:
+            _end(build.process)
+    base, head = (
+        Side(name, interpreter, folder / "head-benchmarks", folder / "databases", variables)
+        for name, (interpreter, variables) in zip(commits, built)
+    )
+    return base, head
+
+
+def _end(process: subprocess.Popen[Any]) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _extract(comparison: Comparison, commit: str, folder: Path) -> None:
+    """A commit's benchmark files, and nothing else of it."""
+    import subprocess
+
+    folder.mkdir()
+    done = subprocess.run(
+        ["git", "archive", commit, "benchmarks"], cwd=comparison.root, capture_output=True, check=False
+    )
+    if done.returncode == 0:
+        with tarfile.open(fileobj=BytesIO(done.stdout)) as archive:
+            archive.extractall(folder, filter="data")
+
+
+def _sample(
+    comparison: Comparison, base: Side, head: Side, order: random.Random, until: float, folder: Path, console: Console
+) -> tuple[Judgement | None, Evidence, dict[str, Any]]:
+    """Both sides' identities, and the evidence; a judgement already if the head cannot even be imported."""
+    identities = {side.name: side.ask("identity", {}, 60.0) for side in (base, head)}
+    if "value" not in identities["base"]:
+        raise SetUpError(f"the base {comparison.base[:8]} cannot be sampled: {_last_line(identities['base'])}")
+    if "value" not in identities["head"]:
+        return import_failure(identities["head"]["error"]), Evidence(), identities
+    before = Side("before", base.interpreter, folder / "base-benchmarks", base.databases, base.variables)
+    try:
+        identities["before"] = before.ask("identity", {}, 60.0)
+    finally:
+        before.end()
+    with console.status("") as status:
+
+        def progress(what: str, done: float) -> None:
+            left = max(until - time.monotonic(), 0)
+            status.update(f"{what}{f', {100 * done:.0f}% decided' if done else ''}; {left:.0f} s left at most")
+
+        until = max(until, time.monotonic() + LEAST_SAMPLING)
+        return None, Sampling(base, head, order, until, progress).run(), identities
+
+
+def _last_line(answer: dict[str, Any]) -> str:
+    return str(answer.get("error", "")).splitlines()[-1]
+
+
+def _compare_suites(identities: dict[str, Any]) -> dict[str, list[str]]:
+    """Which benchmarks were removed, are new, or have another version or other parameters."""
+    before, after = (identities.get(side, {}).get("value", {}).get("benchmarks", {}) for side in ("before", "head"))
+    return {
+        "removed": sorted(before.keys() - after.keys()),
+        "new": sorted(after.keys() - before.keys()),
+        "changed": sorted(name for name in before.keys() & after.keys() if before[name] != after[name]),
+    }
+
+
+def _environment(
+    identities: dict[str, Any], evidence: Evidence, before: tuple[int, int], after: tuple[int, int]
+) -> dict[str, str]:
+    head = identities["head"].get("value", {})
+    ticks = after[1] - before[1]
+    stolen = (after[0] - before[0]) / ticks if ticks else 0.0
+    environment = {
+        "Python": str(head.get("python")),
+        "SQLite": str(head.get("sqlite")),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}, {os.cpu_count()} processors",
+        "stolen time": f"{100 * stolen:.1f}%",
+    }
+    spread = 0.0
+    if len(evidence.control) >= 20:
+        tenths = statistics.quantiles(evidence.control, n=10)
+        spread = tenths[-1] / statistics.median(evidence.control)
+        environment["control"] = (
+            f"median {1000 * statistics.median(evidence.control):.2f} ms, slowest tenth from {spread:.1f} times that"
+        )
+    reasons = [f"{100 * stolen:.0f}% of its time was stolen"] if stolen > 0.05 else []
+    reasons += [f"a tenth of the fixed control work took {spread:.1f} times as long"] if spread > 3 else []
+    if reasons:
+        environment["disturbed"] = " and ".join(reasons)
+    return environment
+
+
+def _raw(evidence: Evidence) -> dict[str, Any]:
+    """Times in microseconds, and how many samples failed, by benchmark: what a selftest keeps."""
+    raw: dict[str, Any] = {}
+    for phase in ("times", "confirmed_times"):
+        raw[phase] = {
+            series.cell.name: [[round(1e6 * seconds) for seconds in side] for side in series.times()]
+            for series in getattr(evidence, phase)
+        }
+    for phase in ("failures", "times", "confirmed_failures"):
+        raw[f"failed {phase}"] = {series.cell.name: series.failed() for series in getattr(evidence, phase)}
+    return raw
+
+
+def _print(report: Report, console: Console) -> None:
+    style = {"PASS": "bold green", "INCONCLUSIVE": "bold yellow"}.get(report.judgement.verdict, "bold red")
+    for finding in (*report.judgement.findings, *report.judgement.suspicions):
+        mark = "" if finding.confirmed else " (not confirmed)"
+        console.print(f"  {finding.benchmark}: {finding.base} → {finding.head} {finding.change}{mark}", markup=False)
+        console.print(f"    {finding.cause}; {finding.evidence}", markup=False)
+    for note in report.judgement.notes:
+        console.print(f"  note: {note}", markup=False)
+    noticed = [timing.noticed for timing in report.judgement.timings if timing.noticed is not None]
+    if noticed:
+        factors = [100 * (factor - 1) for factor in sorted(noticed) if math.isfinite(factor)]
+        console.print(
+            f"  would have noticed slowdowns from {factors[0]:.0f}% (quietest benchmark) to {factors[-1]:.0f}% (noisiest)"
+        )
+    console.print(report.sentence(), style=style, markup=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

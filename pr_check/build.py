@@ -1,0 +1,88 @@
+"""Build one side by asv's own environment code; ``asv.conf.json`` stays the one description of a build.
+
+``python -m pr_check.build FOLDER CONFIGURATION PYTHON COMMIT`` makes or reuses the environment, installs the commit and
+ends with a line of JSON that names its interpreter. It is a process of its own, so that two can build at the same time,
+that what asv says stays in a file, and that it can be ended. It knows nothing of what is measured.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from asv.config import Config
+from asv.environment import EnvironmentUnavailable, get_environments
+from asv.repo import get_repo
+from asv.util import ProcessError, UserError
+
+from dashboard import interpreters
+
+from .errors import SetUpError
+
+
+class Build:
+    """A build under way, in a process group of its own."""
+
+    def __init__(self, side: str, root: Path, configuration: Path, python: str, commit: str) -> None:
+        self._side, self._commit = side, commit
+        folder = root / ".asv" / "pr_check" / side
+        folder.mkdir(parents=True, exist_ok=True)
+        self._log = folder / "build.log"
+        with self._log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "pr_check.build", str(folder), str(configuration), python, commit],
+                cwd=root,
+                env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def wait(self) -> tuple[str, dict[str, str]]:
+        """The interpreter of the finished environment and the variables that it is run with."""
+        status = self.process.wait()
+        said = self._log.read_text(errors="replace").strip().splitlines() or [f"status {status}"]
+        if status:
+            raise SetUpError(f"the {self._side} {self._commit[:8]} does not build: {said[-1]} (all of it: {self._log})")
+        built = json.loads(said[-1])
+        return built["interpreter"], built["variables"]
+
+
+def main(folder: str, configuration: str, python: str, commit: str) -> int:
+    """Build; 1 with the reason in the last line if that fails."""
+    interpreters.setup()
+    config = Config.load(configuration)
+    config.repo = os.getcwd()
+    config.env_dir = str(Path(folder, "env"))
+    try:
+        repo = get_repo(config)
+        # The first of asv's environments for this Python: later ones vary what the suite varies (include).
+        environment = next(iter(get_environments(config, [f"{config.environment_type}:{python}"], verbose=False)), None)
+        if environment is None:
+            raise UserError(f"no Python {python} starts here, or asv.conf.json does not list it")
+        environment.create()
+        environment.install_project(config, repo, commit)
+        interpreter = environment.find_executable("python")
+    except ProcessError as error:
+        print(_reason(f"{error.stdout or ''}\n{error.stderr or ''}") or error)  # noqa: T201 read by Build.wait
+        return 1
+    except (UserError, EnvironmentUnavailable, OSError) as error:
+        print(error)  # noqa: T201
+        return 1
+    print(json.dumps({"interpreter": interpreter, "variables": environment.env_vars}))  # noqa: T201
+    return 0
+
+
+def _reason(output: str) -> str:
+    """The line of a failed build's output that says why: its last that names an error, or its last."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    named = [line for line in lines if "Error" in line or line.startswith(("error", "ERROR"))]
+    return (named or lines or [""])[-1] if not named else next((n for n in reversed(named) if "Error:" in n), named[-1])
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,120 @@
+"""Which two commits are compared, and what changed between them; knows git, and nothing of what is measured."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import SetUpError
+
+# What is installed and run: a change elsewhere cannot change a result.
+PACKAGE = ("sqlite_writes/",)
+BENCHMARKS = ("benchmarks/",)
+BUILD = ("setup.py", "setup.cfg", "pyproject.toml", "MANIFEST.in", "asv.conf.json")
+
+MAIN_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two commits of one repository, the files that differ between them, and what the commits' authors accept."""
+
+    root: Path
+    base: str
+    head: str
+    changed: tuple[str, ...]
+    messages: str
+
+    @property
+    def measurable(self) -> tuple[str, ...]:
+        """The changed files that can change a result."""
+        return tuple(name for name in self.changed if name.startswith((*PACKAGE, *BENCHMARKS)) or name in BUILD)
+
+    def read(self, path: str) -> str:
+        """The head's version of a file."""
+        return git(self.root, "show", f"{self.head}:{path}")
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """What git says; ``SetUpError`` with the last line of its error if it fails."""
+    try:
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise SetUpError(f"git does not start: {error}") from None
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
+        raise SetUpError(f"git {arguments[0]}: {said[0]}")
+    return done.stdout.rstrip("\n")
+
+
+def find_comparison(folder: Path, base: str | None, head: str) -> Comparison:
+    """Resolve the two commits; the base is the merge base with the main branch unless it is given.
+
+    ``SetUpError`` for what is no repository, a shallow clone, an unknown commit, no main branch, or changes in the
+    work tree to what would be measured: asv measures commits, so they would not be in the result.
+    """
+    root = Path(git(folder, "rev-parse", "--show-toplevel"))
+    if git(root, "rev-parse", "--is-shallow-repository") == "true":
+        raise SetUpError("this clone is shallow, and the base may not be in it: git fetch --unshallow")
+    head_commit = _commit(root, head)
+    base_commit = git(root, "merge-base", _main_branch(root), head_commit) if base is None else _commit(root, base)
+    if head_commit == _commit(root, "HEAD"):
+        _refuse_uncommitted(root)
+    changed = git(root, "diff", "--name-only", "--no-renames", base_commit, head_commit).splitlines()
+    messages = git(root, "log", "--format=%B", f"{base_commit}..{head_commit}")
+    return Comparison(root, base_commit, head_commit, tuple(changed), messages)
+
+
+def _commit(root: Path, name: str) -> str:
+    if name.startswith("-"):
+        raise SetUpError(f"{name!r} is no name of a commit")
+    try:
+        return git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    except SetUpError:
+        raise SetUpError(f"{name!r} is not a commit of this repository") from None
+
+
+def _main_branch(root: Path) -> str:
+    for name in MAIN_BRANCHES:
+        try:
+            return _commit(root, name)
+        except SetUpError:
+            continue
+    raise SetUpError(f"there is no main branch ({', '.join(MAIN_BRANCHES)}) to compare with: name the base")
+
+
+def _refuse_uncommitted(root: Path) -> None:
+    dirty = git(root, "status", "--porcelain", "--no-renames", "--", *PACKAGE, *BENCHMARKS, *BUILD).splitlines()
+    if dirty:
+        more = f" and {len(dirty) - 1} more" if len(dirty) > 1 else ""
+        raise SetUpError(f"{dirty[0][3:]}{more}: uncommitted changes would not be measured; commit or stash them")
+
+
+@dataclass(frozen=True)
+class AcceptedCost:
+    """A line ``Accept-Cost: metric +amount reason``: that metric may rise by at most that amount, for that reason."""
+
+    metric: str
+    amount: float
+    reason: str
+
+
+_ACCEPTED = re.compile(r"^Accept-Cost:[ \t]*(\w+)[ \t]+([+-][\d.,_]+)[ \t]+(\S.*)$", re.MULTILINE)
+
+
+def accepted_costs(*texts: str) -> list[AcceptedCost]:
+    """The accepted costs in commit messages and the pull request's text; ``SetUpError`` for a line that does not fit."""
+    found = []
+    for text in texts:
+        for line in re.findall(r"^Accept-Cost:.*$", text.replace("\r", ""), re.MULTILINE):
+            match = _ACCEPTED.match(line)
+            try:
+                amount = float(match.group(2).replace(",", "").replace("_", "")) if match else None
+            except ValueError:
+                amount = None
+            if match is None or amount is None:
+                raise SetUpError(f"{line[:100]!r} is not of the form 'Accept-Cost: bytes_written +4096 the reason'")
+            found.append(AcceptedCost(match.group(1), amount, match.group(3).strip()))
+    return found

@@ -1,0 +1,5 @@
+"""What ends a check with status 4: one exception, whose message is the one line that is said."""
+
+
+class SetUpError(Exception):
+    """The check could not be made: the tool, the repository, the build or the machine, not the change that it is about."""

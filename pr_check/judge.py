@@ -1,0 +1,121 @@
+"""The statistics: pure functions from numbers to numbers; nothing here knows where the numbers come from.
+
+Times are compared by paired ranks (Wilcoxon), counts by Fisher's exact test, many questions at once by Holm. All tests
+are one-sided: only what got worse is an alarm.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import stats
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# How sure the interval of a change and the change that "would have been noticed" are.
+CONFIDENCE = 0.95
+POWER = 0.95
+
+
+@dataclass(frozen=True)
+class Change:
+    """By what factor head takes longer than base, from pairs: the estimate, its interval, and how likely by chance.
+
+    factor, low, high: the Hodges-Lehmann estimate of head ÷ base, and its 95% interval.
+    chance: the one-sided p-value of Wilcoxon's signed-rank test, that head is not slower.
+    floor: the factor that this benchmark's own base shows against itself, by the same estimate: below it nothing counts.
+    """
+
+    pairs: int
+    factor: float
+    low: float
+    high: float
+    chance: float
+    floor: float
+
+
+def compare(base: Sequence[float], head: Sequence[float]) -> Change:
+    """Compare paired times; both need the same number, at least one, all above 0."""
+    ratios = log_ratios(base, head)
+    estimate, low, high = hodges_lehmann(ratios, CONFIDENCE)
+    return Change(len(ratios), *map(math.exp, (estimate, low, high)), slower(ratios), math.exp(noise_floor(base)))
+
+
+def log_ratios(base: Sequence[float], head: Sequence[float]) -> list[float]:
+    """The logarithm of head ÷ base for each pair: the same change whichever of the two is the larger."""
+    return [math.log(after / before) for before, after in zip(base, head, strict=True)]
+
+
+def slower(ratios: Sequence[float]) -> float:
+    """The chance of ratios so far above 0 if head were no slower: Wilcoxon's signed-rank test, exact up to 50 pairs."""
+    if not any(ratios):
+        return 1.0
+    exact = len(ratios) <= 50 and len({abs(ratio) for ratio in ratios}) == len(ratios) and all(ratios)
+    return float(stats.wilcoxon(ratios, alternative="greater", method="exact" if exact else "asymptotic").pvalue)
+
+
+def hodges_lehmann(values: Sequence[float], confidence: float) -> tuple[float, float, float]:
+    """The centre of the values that belongs to Wilcoxon's test, and its interval: the median of their Walsh averages.
+
+    With too few values for that confidence the interval is from the least to the largest average.
+    """
+    count = len(values)
+    array = np.asarray(values)
+    averages = np.sort((array[:, None] + array[None, :])[np.triu_indices(count)] / 2)
+    # The rank of the interval's ends, by the normal approximation of the signed-rank statistic (Hollander & Wolfe, 3.3).
+    middle, deviation = count * (count + 1) / 4, math.sqrt(count * (count + 1) * (2 * count + 1) / 24)
+    outside = max(math.floor(middle - stats.norm.ppf((1 + confidence) / 2) * deviation), 0)
+    return float(np.median(averages)), float(averages[outside]), float(averages[len(averages) - 1 - outside])
+
+
+def noise_floor(base: Sequence[float]) -> float:
+    """How far the base seems to differ from itself, as a log-ratio: each sample against the next, the same estimate."""
+    following = log_ratios(base[:-1:2], base[1::2])
+    if not following:
+        return 0.0
+    return abs(hodges_lehmann(following, CONFIDENCE)[0])
+
+
+def noticed(base: Sequence[float], head: Sequence[float], level: float) -> float:
+    """The factor by which head would have had to be slower to be noticed at that level, with a power of 95%.
+
+    From the spread of the ratios about their centre, as the interval has it; infinite below five pairs.
+    """
+    ratios = log_ratios(base, head)
+    if len(ratios) < 5:
+        return math.inf
+    _, low, high = hodges_lehmann(ratios, CONFIDENCE)
+    error = (high - low) / 2 / stats.norm.ppf((1 + CONFIDENCE) / 2)
+    return math.exp(float((stats.norm.isf(level) + stats.norm.ppf(POWER)) * error))
+
+
+def surely_below(base: Sequence[float], head: Sequence[float], factor: float, confidence: float) -> bool:
+    """Whether the change is below that factor with that (one-sided) confidence."""
+    return hodges_lehmann(log_ratios(base, head), 2 * confidence - 1)[2] < math.log(factor)
+
+
+def fails_more(base: tuple[int, int], head: tuple[int, int]) -> float:
+    """The chance that head's failures, k of n, are so many more than base's if both fail alike: Fisher's exact test."""
+    (base_failed, base_count), (head_failed, head_count) = base, head
+    table = [[head_failed, head_count - head_failed], [base_failed, base_count - base_failed]]
+    return float(stats.fisher_exact(table, alternative="greater").pvalue)
+
+
+def holm(chances: Sequence[float]) -> list[float]:
+    """Each chance adjusted for all the questions that were asked with it (Holm, 1979), in the order given."""
+    adjusted = [0.0] * len(chances)
+    largest = 0.0
+    for rank, index in enumerate(sorted(range(len(chances)), key=chances.__getitem__)):
+        largest = max(largest, min((len(chances) - rank) * chances[index], 1.0))
+        adjusted[index] = largest
+    return adjusted
+
+
+def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The exact interval of a proportion."""
+    interval = stats.binomtest(successes, trials).proportion_ci(confidence, method="exact")
+    return float(interval.low), float(interval.high)

@@ -1,0 +1,154 @@
+"""The report: Markdown and JSON from one data structure; no statistics, and what comes from outside is escaped."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .verdict import Finding, Judgement, Timing
+
+# What is worth a place in a comment: a traceback's end, a reason. GitHub refuses comments of more than 65,536 characters.
+_LONGEST_TEXT = 600
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+
+
+@dataclass
+class Report:
+    """Everything that a check has to say."""
+
+    base: str
+    head: str
+    judgement: Judgement
+    environment: dict[str, str]
+    command: str
+    seconds: float = 0.0
+    benchmarks: dict[str, list[str]] = field(default_factory=dict)
+    nothing_to_measure: str = ""
+
+    def to_json(self) -> str:
+        """All of it, as JSON."""
+        return json.dumps(asdict(self), indent=1, allow_nan=False) + "\n"
+
+    def sentence(self) -> str:
+        """The verdict in one line."""
+        judgement = self.judgement
+        pair = f"{self.base[:8]} → {self.head[:8]}"
+        if self.nothing_to_measure:
+            return f"PASS: {pair}: nothing to measure: {self.nothing_to_measure}"
+        kinds = {"failure": "new failure", "cost": "higher exact cost", "time": "slower benchmark"}
+        counts = [
+            f"{count} {words}{'s' if count > 1 else ''}"
+            for kind, words in kinds.items()
+            if (count := sum(finding.kind == kind for finding in judgement.findings))
+        ]
+        if judgement.verdict == "INCONCLUSIVE":
+            counts = [f"{len(judgement.suspicions)} suspected, not confirmed in time"] if judgement.suspicions else [
+                "not measured often enough"
+            ]  # fmt: skip
+        return f"{judgement.verdict}: {pair}: {', '.join(counts) or 'nothing got worse'}"
+
+    def to_markdown(self) -> str:
+        """The report for people: what changed first, the rest folded."""
+        if self.nothing_to_measure:
+            return f"**{escape(self.sentence())}**\n"
+        judgement = self.judgement
+        parts = [f"**{escape(self.sentence())}**", ""]
+        parts += _table_of(judgement.findings)
+        if judgement.suspicions:
+            parts += ["", "Suspected, and not confirmed in time:", "", *_table_of(judgement.suspicions)]
+        for finding in (*judgement.findings, *judgement.suspicions):
+            if finding.details:
+                parts += ["", f"{escape(finding.benchmark)} ends with:", "", *_quoted(finding.details)]
+        parts += ["", *(f"- {escape(note)}" for note in judgement.notes)]
+        for what, names in self.benchmarks.items():
+            if names:
+                parts.append(f"- {what} benchmarks: {', '.join(map(escape, names))}")
+        disturbed = self.environment.get("disturbed")
+        if disturbed:
+            parts.append(f"- **The machine was disturbed**: {escape(disturbed)}. Times are less sure than usual.")
+        parts += [
+            "",
+            *_folded("Times: what was measured, and what would have been noticed", _timings(judgement.timings)),
+        ]
+        parts += _folded(
+            "Samples in which something failed",
+            _table(("benchmark", "base", "head"), judgement.failures),
+        )
+        parts += _folded("Exact costs of one insert", _table(("cost", "base", "head"), judgement.costs))
+        parts += _folded(
+            "Environment", [f"- {escape(name)}: {escape(what)}" for name, what in self.environment.items()]
+        )
+        parts += [f"Repeat it: `{self.command}`", ""]
+        return re.sub(r"\n{3,}", "\n\n", "\n".join(parts))
+
+
+def escape(text: str) -> str:
+    """Text from outside as text: nothing in it is Markdown, HTML, a mention or a reference."""
+    text = text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + " …"
+    text = html.escape(_CONTROL.sub(" ", text), quote=False)
+    return re.sub(r"([\\`*_{}\[\]()#+!|~@])", lambda match: f"&#{ord(match.group(1))};", text)
+
+
+def _quoted(text: str) -> list[str]:
+    """Text as a block of code, which nothing in it can end: indented, line by line."""
+    text = text[-4 * _LONGEST_TEXT :]
+    return [f"    {_CONTROL.sub(' ', line)}" for line in text.splitlines()]
+
+
+def _table_of(findings: list[Finding]) -> list[str]:
+    if not findings:
+        return []
+    rows = [
+        (
+            finding.benchmark,
+            f"{finding.base} → {finding.head}" if finding.base else "",
+            finding.change + (f" ({finding.interval})" if finding.interval else ""),
+            finding.cause,
+            finding.evidence,
+            "yes" if finding.confirmed else "no",
+        )
+        for finding in findings
+    ]
+    return _table(("benchmark", "base → head", "change (95% interval)", "what", "evidence", "confirmed"), rows)
+
+
+def _timings(timings: list[Timing]) -> list[str]:
+    rows = []
+    for timing in timings:
+        if timing.base is None or timing.head is None or timing.factor is None or timing.low is None:
+            rows.append((timing.benchmark, "0", "", "", "", "nothing"))
+            continue
+        rows.append(
+            (
+                timing.benchmark,
+                str(timing.pairs),
+                f"{1000 * timing.base:.2f} ms",
+                f"{1000 * timing.head:.2f} ms",
+                f"{_percent(timing.factor)} ({_percent(timing.low)} to {_percent(timing.high or 1)})",
+                "nothing: too few pairs" if timing.noticed is None else f"{_percent(timing.noticed)} or more",
+            )
+        )
+    return _table(("benchmark", "pairs", "base", "head", "change (95% interval)", "would have noticed"), rows)
+
+
+def _percent(factor: float) -> str:
+    return f"{100 * (factor - 1):+.1f}%"
+
+
+def _table(names: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    if not rows:
+        return []
+    return [
+        f"| {' | '.join(names)} |",
+        f"|{' --- |' * len(names)}",
+        *(f"| {' | '.join(map(escape, row))} |" for row in rows),
+    ]
+
+
+def _folded(title: str, lines: list[str]) -> list[str]:
+    return [f"<details><summary>{title}</summary>", "", *lines, "", "</details>", ""] if lines else []

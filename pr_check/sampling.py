@@ -1,0 +1,283 @@
+"""Take samples of both sides, in random order, until the questions are decided or the time is over.
+
+Asks the judge when to stop; knows nothing of findings and reports. What is flagged is sampled anew: screening and
+confirmation never share a sample.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from . import judge
+from .cells import COSTS, FAILURES, PROMISES, TIMES, Cell
+from .errors import SetUpError
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Iterable
+
+    from .side import Answer, Side
+
+# A change that is worth an alarm; a benchmark is decided once it surely changed by less.
+TARGET = 1.05
+SURELY = 0.995
+
+# Looks at the accumulating pairs, and one more when the time is over. Each takes its share of the screening's level, so
+# that looking often does not make an alarm more likely; Holm's correction over the suite comes on top.
+LOOKS = (12, 24, 48, 96, 192, 384)
+SCREENING_LEVEL = 0.05 / (len(LOOKS) + 1)
+CONFIRMATION_LEVEL = 0.01
+SMALLEST = 1.01  # a change that is smaller is not worth an alarm, however sure it is
+
+# Pairs before anything is said of a benchmark's time.
+FEWEST_PAIRS = LOOKS[0]
+
+# The time limit's shares. What is not needed for the big bursts or the confirmation is left to the times.
+SHARE_OF_BIG_BURSTS = 0.2
+SHARE_OF_CONFIRMATION = 0.25
+
+# Bursts in which a failure is looked for again; among so many, one that occurs in 10% of bursts is seen 7 times or more
+# in 97% of checks, and 7 to 0 is significant.
+CONFIRMING_BURSTS = 130
+MOST_TIMEOUTS = 2
+
+# A cost that varies from run to run counts only if all of so many runs of head exceed all of base: 1 in 12,870 by chance.
+VARYING = 8
+
+
+@dataclass
+class Series:
+    """The answers of both sides to the same questions, in pairs."""
+
+    cell: Cell
+    base: list[Answer] = field(default_factory=list)
+    head: list[Answer] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def times(self) -> tuple[list[float], list[float]]:
+        """The seconds of the pairs in which both sides have any."""
+        pairs = [
+            (before["value"]["seconds"], after["value"]["seconds"])
+            for before, after in zip(self.base, self.head)
+            if "value" in before and "value" in after
+        ]
+        pairs = [(before, after) for before, after in pairs if before and after]
+        return [before for before, _ in pairs], [after for _, after in pairs]
+
+    def failed(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """In how many of how many samples something failed, for base and head."""
+        base, head = (
+            (sum(map(has_failed, answers)), sum("not possible" not in answer for answer in answers))
+            for answers in (self.base, self.head)
+        )
+        return base, head
+
+    def timed_out(self) -> int:
+        """How often there was no answer in time."""
+        return sum(bool(answer.get("timed out")) for answer in (*self.base, *self.head))
+
+
+def refuse_to_go_on(series: Series) -> None:
+    """``SetUpError`` if base itself does not end: then there is nothing to compare with."""
+    if sum(bool(answer.get("timed out")) for answer in series.base) >= MOST_TIMEOUTS:
+        raise SetUpError(f"{series.cell.name} hangs on the base: {series.base[-1]['error']}")
+
+
+def has_failed(answer: Answer) -> bool:
+    """Whether rows failed, were lost or doubled, or there was no answer at all."""
+    if "not possible" in answer:
+        return False
+    value = answer.get("value")
+    return value is None or any(value.get(name) for name in ("failed", "lost", "duplicated", "miscounted"))
+
+
+@dataclass
+class Evidence:
+    """All that was sampled."""
+
+    promises: list[Series] = field(default_factory=list)
+    costs: list[Series] = field(default_factory=list)
+    failures: list[Series] = field(default_factory=list)
+    times: list[Series] = field(default_factory=list)
+    confirmed_times: list[Series] = field(default_factory=list)
+    confirmed_failures: list[Series] = field(default_factory=list)
+    flagged: dict[str, float] = field(default_factory=dict)
+    suspected: set[str] = field(default_factory=set)
+    cut_short: set[str] = field(default_factory=set)
+    control: list[float] = field(default_factory=list)
+
+
+class Sampling:
+    """One check's sampling: two sides, a seeded order, and a moment on ``time.monotonic`` by which it ends."""
+
+    def __init__(
+        self, base: Side, head: Side, order: random.Random, until: float, progress: Callable[[str, float], None]
+    ) -> None:
+        self.base, self.head, self.order, self.until, self.progress = base, head, order, until, progress
+        self.evidence = Evidence()
+        self._started = time.monotonic()
+        self._control = base.databases / "control"
+
+    def run(self) -> Evidence:
+        """Everything, in the order of its weight: what is exact, what fails, what takes longer, and what is confirmed."""
+        limit = self.until - self._started
+        self.sample_exact()
+        self.sample_failures(min(time.monotonic() + SHARE_OF_BIG_BURSTS * limit, self.until))
+        self.sample_times(TIMES, self.until - SHARE_OF_CONFIRMATION * limit)
+        self.confirm()
+        return self.evidence
+
+    # ---------------------------------------------------------------------------------------- evidence that is exact
+
+    def sample_exact(self) -> None:
+        """Promises and costs, both sides at the same time: what is exact does not depend on who else runs."""
+        for series, cells in ((self.evidence.promises, PROMISES), (self.evidence.costs, COSTS)):
+            for cell in cells:
+                one = Series(cell)
+                series.append(one)
+                self._add_both_at_once(one)
+                if one.base[0] != one.head[0]:  # is it the same every time, on each side?
+                    for _ in range(2):
+                        self._add_both_at_once(one)
+                    while cells is COSTS and len(one.base) < VARYING and not is_exact(one):
+                        self._add_both_at_once(one)
+                self.progress("exact costs and promises", 0.0)
+
+    def _add_both_at_once(self, series: Series) -> None:
+        for side in (self.base, self.head):
+            side.send(series.cell.sample, series.cell.arguments)
+        until = time.monotonic() + series.cell.deadline
+        series.base.append(self.base.receive(until))
+        series.head.append(self.head.receive(until))
+        refuse_to_go_on(series)
+
+    # ------------------------------------------------------------------------------------------- evidence of failing
+
+    def sample_failures(self, until: float) -> None:
+        """The costly bursts, in turns, cheapest first, each at least begun while there is time."""
+        self.evidence.failures = [Series(cell) for cell in FAILURES]
+        for _ in range(len(LOOKS)):
+            for series in self.evidence.failures:
+                per_pair = series.seconds / len(series.base) if series.base else 0.0
+                if time.monotonic() + per_pair < until and series.timed_out() < MOST_TIMEOUTS:
+                    self._add_pair(series)
+                    self.progress("bursts of many workers", 0.0)
+
+    # -------------------------------------------------------------------------------------------- evidence of taking
+
+    def sample_times(self, cells: Iterable[Cell], until: float) -> None:
+        """Pairs of a benchmark drawn at random, a cheaper one more often, until all are decided."""
+        self.evidence.times = [Series(cell) for cell in cells]
+        open_series = list(self.evidence.times)
+        questions = len(TIMES)
+        while open_series and time.monotonic() < until:
+            waiting = [series for series in open_series if not series.base]
+            weights = [(max(series.seconds, 0.001) / max(len(series.base), 1)) ** -0.5 for series in open_series]
+            series = waiting[0] if waiting else self.order.choices(open_series, weights)[0]
+            self._add_pair(series)
+            self._measure_control()
+            self.progress("times", 1 - len(open_series) / len(self.evidence.times))
+            decided = len(series.base) in LOOKS and self._is_decided(series, questions)
+            hopeless = series.timed_out() >= MOST_TIMEOUTS or self._is_impossible(series)
+            if decided or hopeless or len(series.base) >= LOOKS[-1]:
+                open_series.remove(series)
+        for series in open_series:
+            self._is_decided(series, questions)
+
+    def _is_decided(self, series: Series, questions: int) -> bool:
+        """A look: whether it is flagged, or surely did not change by as much as the target."""
+        base, head = series.times()
+        if len(base) < FEWEST_PAIRS:
+            return False
+        if is_slower(judge.compare(base, head), SCREENING_LEVEL / questions):
+            self.evidence.flagged[series.cell.name] = judge.compare(base, head).chance
+            return True
+        return judge.surely_below(base, head, TARGET, SURELY)
+
+    def _is_impossible(self, series: Series) -> bool:
+        return any("not possible" in answer for answer in (series.base[-1], series.head[-1]))
+
+    # ------------------------------------------------------------------------------------------------- confirmation
+
+    def confirm(self) -> None:
+        """Sample anew what is flagged: times as many pairs as flagged them, failures until they are decided."""
+        suspects = [series for series in (*self.evidence.times, *self.evidence.failures) if is_suspect(series)]
+        self.evidence.suspected = {series.cell.name for series in suspects}
+        slow = [series for series in self.evidence.times if series.cell.name in self.evidence.flagged]
+        for series in suspects:
+            self._confirm_failure(series, self.until if not slow else (time.monotonic() + self.until) / 2)
+        wanted = {series.cell.name: max(len(series.base), 2 * FEWEST_PAIRS) for series in slow}
+        confirming = [Series(series.cell) for series in slow]
+        self.evidence.confirmed_times = confirming
+        while unfinished := [one for one in confirming if len(one.base) < wanted[one.cell.name]]:
+            if time.monotonic() > self.until:
+                self.evidence.cut_short |= {one.cell.name for one in unfinished}
+                break
+            self._add_pair(self.order.choice(unfinished))
+            self.progress("confirmation", 0.0)
+
+    def _confirm_failure(self, flagged: Series, until: float) -> None:
+        series = Series(flagged.cell)
+        self.evidence.confirmed_failures.append(series)
+        while len(series.base) < CONFIRMING_BURSTS and series.timed_out() < MOST_TIMEOUTS:
+            if len(series.base) in (8, 20, 50) and fails_more(series):
+                return
+            if time.monotonic() > until and len(series.base) >= 3:
+                self.evidence.cut_short.add(series.cell.name)
+                return
+            self._add_pair(series)
+            self.progress("confirmation", 0.0)
+
+    # -------------------------------------------------------------------------------------------------------- a pair
+
+    def _add_pair(self, series: Series) -> None:
+        started = time.monotonic()
+        sides = [(self.base, series.base), (self.head, series.head)]
+        self.order.shuffle(sides)
+        for side, answers in sides:
+            answers.append(side.ask(series.cell.sample, series.cell.arguments, series.cell.deadline))
+        refuse_to_go_on(series)
+        series.seconds += time.monotonic() - started
+
+    def _measure_control(self) -> None:
+        """The same work every time, of processor and disk, that no commit has a part in."""
+        started = time.monotonic()
+        sum(range(50_000))
+        with self._control.open("wb") as file:
+            file.write(bytes(4096))
+            os.fdatasync(file.fileno()) if hasattr(os, "fdatasync") else os.fsync(file.fileno())
+        self.evidence.control.append(time.monotonic() - started)
+
+
+def is_exact(series: Series) -> bool:
+    """Whether each side gave the same answer every time."""
+    return all(answer == answers[0] for answers in (series.base, series.head) for answer in answers)
+
+
+def is_slower(change: judge.Change, level: float) -> bool:
+    """Whether it is slower, at that level, by more than its own noise and than what nobody cares for."""
+    return change.chance < level and change.factor > max(change.floor, SMALLEST)
+
+
+def is_suspect(series: Series) -> bool:
+    """Whether head failed more often than base: once is enough to look again."""
+    (base, base_count), (head, head_count) = series.failed()
+    return head_count > 0 and base_count > 0 and head / head_count > base / base_count
+
+
+def fails_more(series: Series) -> bool:
+    """Whether head fails more often than base, sure enough for one of the looks at it."""
+    return judge.fails_more(*series.failed()) < CONFIRMATION_LEVEL / 4
+
+
+def steal() -> tuple[int, int]:
+    """Time that the machine under this one took, and all time, in ticks since it started; zeros where nobody tells."""
+    try:
+        with open("/proc/stat") as counters:
+            ticks = [int(field) for field in counters.readline().split()[1:9]]
+    except (OSError, ValueError):
+        return 0, 0
+    return ticks[7], sum(ticks)

@@ -1,0 +1,128 @@
+"""One side while it is sampled: its sampler's process, asked and answering, with a deadline, and surely ended.
+
+Knows processes and lines of JSON; nothing of what is sampled or judged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .errors import SetUpError
+
+Answer = dict[str, Any]
+
+# A sampler's process is replaced after so many samples, so that its memory's layout is sampled as well.
+SAMPLES_PER_SAMPLER = 50
+
+_SAMPLER = Path(__file__).with_name("sampler.py")
+_MARK = "PR_CHECK_MARK"
+
+
+@dataclass
+class Side:
+    """Base or head: the interpreter with that commit installed, and the benchmark files and folder that both share."""
+
+    name: str
+    interpreter: str
+    benchmarks: Path
+    databases: Path
+    variables: dict[str, str]
+    mark: str = field(default_factory=lambda: uuid.uuid4().hex)
+    _process: subprocess.Popen[bytes] | None = None
+    _asked: int = 0
+    _buffer: bytes = b""
+
+    def ask(self, sample: str, arguments: dict[str, Any], deadline: float) -> Answer:
+        """One sample; an answer that says so if it is not there within ``deadline`` seconds."""
+        self.send(sample, arguments)
+        return self.receive(time.monotonic() + deadline)
+
+    def send(self, sample: str, arguments: dict[str, Any]) -> None:
+        """Ask for a sample, to be received later."""
+        if self._process is None or self._asked >= SAMPLES_PER_SAMPLER:
+            self._start()
+        assert self._process is not None  # noqa: S101
+        assert self._process.stdin is not None  # noqa: S101
+        self._asked += 1
+        with contextlib.suppress(BrokenPipeError):  # then there is no answer either
+            self._process.stdin.write(json.dumps({"sample": sample, "arguments": arguments}).encode() + b"\n")
+            self._process.stdin.flush()
+
+    def receive(self, until: float) -> Answer:
+        """The answer, if it comes until that moment on ``time.monotonic``; else the sampler is ended."""
+        started = time.monotonic()
+        assert self._process is not None  # noqa: S101
+        assert self._process.stdout is not None  # noqa: S101
+        pipe = self._process.stdout.fileno()
+        while b"\n" not in self._buffer:
+            readable, _, _ = select.select([pipe], [], [], max(until - time.monotonic(), 0))
+            if not readable:
+                self.end()
+                return {"error": f"it did not end within {until - started:.0f} s", "timed out": True}
+            chunk = os.read(pipe, 1 << 16)
+            if not chunk:
+                self.end()
+                return {"error": "its process ended without an answer"}
+            self._buffer += chunk
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        answer: Answer = json.loads(line)
+        if answer.get("disk is full"):
+            raise SetUpError(f"the disk of {str(self.databases)!r} is full")
+        return answer
+
+    def _start(self) -> None:
+        self.end()
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "ASV_"))}
+        self._process = subprocess.Popen(
+            [self.interpreter, "-I", str(_SAMPLER), str(self.benchmarks)],
+            env={
+                **environment,
+                **self.variables,
+                "SQLITE_WRITES_FOLDER": str(self.databases),
+                "SQLITE_WRITES_BURSTS": "1",
+                _MARK: self.mark,
+            },
+            cwd=self.databases,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def end(self) -> None:
+        """End the sampler and whatever it has started, by the mark that all of them carry."""
+        process, self._process = self._process, None
+        self._asked, self._buffer = 0, b""
+        if process is None:
+            return
+        assert process.stdin is not None  # noqa: S101
+        assert process.stdout is not None  # noqa: S101
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+        process.stdout.close()
+        process.wait()
+        for stray in self._strays():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(stray, signal.SIGKILL)
+
+    def _strays(self) -> list[int]:
+        """Processes with our mark in their environment, on Linux; a sampler that was ended may leave some behind."""
+        mark = f"{_MARK}={self.mark}".encode()
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if mark in (folder / "environ").read_bytes().split(b"\0"):
+                    found.append(int(folder.name))
+        return found

@@ -1,0 +1,464 @@
+"""From evidence to findings and one verdict, with the cause of each in words; knows no processes and no Markdown."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from . import judge
+from .cells import TIMES
+from .sampling import (
+    CONFIRMATION_LEVEL,
+    FEWEST_PAIRS,
+    SCREENING_LEVEL,
+    VARYING,
+    Evidence,
+    Series,
+    fails_more,
+    is_slower,
+    is_suspect,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .commits import AcceptedCost
+    from .side import Answer
+
+STATUS = {"PASS": 0, "REGRESSION": 1, "NEW FAILURE": 2, "INCONCLUSIVE": 3}
+
+# What is suspected, not confirmed for want of time, and still looks so, leaves the check inconclusive.
+STILL_SUSPECT = 0.1
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that changed, or seems to have.
+
+    kind: ``failure``, ``cost`` or ``time``. confirmed: by fresh samples, or because it is exact. interval: of the
+    change, 95%. evidence: what it rests on. cause: in words. details: the end of a traceback.
+    """
+
+    kind: str
+    benchmark: str
+    base: str
+    head: str
+    change: str
+    evidence: str
+    confirmed: bool
+    cause: str
+    interval: str = ""
+    details: str = ""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What is known of one benchmark's time: ``noticed`` is the factor from which a change would have been seen."""
+
+    benchmark: str
+    pairs: int
+    base: float | None = None
+    head: float | None = None
+    factor: float | None = None
+    low: float | None = None
+    high: float | None = None
+    noticed: float | None = None
+
+
+@dataclass
+class Judgement:
+    """The verdict, what it rests on, and what else there is to know."""
+
+    verdict: str = "PASS"
+    findings: list[Finding] = field(default_factory=list)
+    suspicions: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    timings: list[Timing] = field(default_factory=list)
+    failures: list[tuple[str, str, str]] = field(default_factory=list)
+    costs: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+def judge_evidence(evidence: Evidence, accepted: Sequence[AcceptedCost]) -> Judgement:
+    """All findings, failures first, and the verdict that follows from them."""
+    judgement = Judgement()
+    for series in evidence.promises:
+        _judge_promises(series, judgement)
+    _judge_failures(evidence, judgement)
+    statements = _changed_statements(evidence.promises)
+    for series in evidence.costs:
+        _judge_cost(series, accepted, statements.get(series.cell.settings, ""), judgement)
+    _judge_times(evidence, judgement)
+    kinds = {finding.kind for finding in judgement.findings}
+    too_few = sum(timing.pairs < FEWEST_PAIRS for timing in judgement.timings)
+    if "failure" in kinds:
+        judgement.verdict = "NEW FAILURE"
+    elif kinds:
+        judgement.verdict = "REGRESSION"
+    elif judgement.suspicions:
+        judgement.verdict = "INCONCLUSIVE"
+    elif 2 * too_few > len(judgement.timings):
+        judgement.verdict = "INCONCLUSIVE"
+        judgement.notes.append(f"{too_few} of {len(judgement.timings)} benchmarks were not timed often enough")
+    return judgement
+
+
+def import_failure(error: str) -> Judgement:
+    """The judgement of a head that is installed and cannot be imported."""
+    finding = Finding("failure", "import sqlite_writes", "imports", "does not", "", "tried once", True,
+                      error.splitlines()[-1], details=error)  # fmt: skip
+    return Judgement("NEW FAILURE", [finding])
+
+
+# --------------------------------------------------------------------------------------------------------- promises
+
+
+def _same(base: list[Any], head: list[Any]) -> bool:
+    return any(value in base for value in head)
+
+
+def _not_less(base: list[Any], head: list[Any]) -> bool:
+    return None in base or (None not in head and max(head) >= 0.9 * min(base))
+
+
+def _not_more(base: list[Any], head: list[Any]) -> bool:
+    return None in head or None in base or min(head) <= max(base)
+
+
+def _in_time(base: list[Any], head: list[Any]) -> bool:
+    return _not_less(base, head) and min(head) <= max(base) + 1.0
+
+
+# Each fact that a sample of promises holds: when it is kept, and what it means if it is not.
+_PROMISES: dict[str, tuple[Callable[[list[Any], list[Any]], bool], str]] = {
+    "journal mode": (_same, "create_table leaves the file in another journal mode"),
+    "synchronous": (_not_less, "an insert syncs at a weaker level: a power loss may take acknowledged rows"),
+    "busy timeout": (_not_less, "an insert waits for a shorter time before `database is locked`"),
+    "wait for a lock": (_in_time, "the busy timeout is not kept while somebody holds the write lock"),
+    "wait for a queue": (_in_time, "the busy timeout is not kept while somebody holds the queue"),
+    "error behind a lock": (_same, "an insert that finds the database locked ends in another way"),
+    "error behind a queue": (_same, "an insert that does not get its turn ends in another way"),
+    "connections left open": (_not_more, "an insert does not close its connection"),
+    "descriptors left open": (_not_more, "an insert leaves files of the database open"),
+    "files left beside the database": (_same, "an insert leaves other files beside the database"),
+    "rows kept of 2": (_not_less, "an acknowledged row is not in the table exactly once"),
+    "rows written by a refused insert": (_same, "a row is in the table whose insert failed"),
+    "schema": (_same, "the table is made in another way"),
+}
+
+
+def _judge_promises(series: Series, judgement: Judgement) -> None:
+    if _answers_fail(series, judgement):
+        return
+    base, head = ([answer["value"] for answer in answers] for answers in (series.base, series.head))
+    for name in base[0]:
+        if name == "statements" or name not in head[0]:
+            continue
+        before, after = ([facts.get(name) for facts in side] for side in (base, head))
+        kept, cause = _PROMISES.get(name, (_same, "a burst's report no longer counts what happened"))
+        if kept(before, after):
+            continue
+        if name == "schema":
+            judgement.notes.append(f"{series.cell.name}: {cause}: {_text(before[0])} → {_text(after[0])}")
+            continue
+        judgement.findings.append(
+            Finding(
+                "failure", series.cell.name, f"{name}: {_text(before[0])}", f"{name}: {_text(after[0])}", "",
+                f"a promise, the same in {len(after)} of {len(after)} samples", True, cause,
+            )
+        )  # fmt: skip
+
+
+def _answers_fail(series: Series, judgement: Judgement) -> bool:
+    """Whether a side gave no values to compare; a finding if only head did not."""
+    if not any("value" not in answer for answer in (*series.base, *series.head)):
+        return False
+    base_fails, head_fails = (
+        all("value" not in answer for answer in answers) for answers in (series.base, series.head)
+    )
+    if all("not possible" in answer for answer in series.head) and all("not possible" in one for one in series.base):
+        judgement.notes.append(f"{series.cell.name}: n/a on both sides ({series.head[0]['not possible']})")
+    elif base_fails:
+        reason = series.base[-1].get("not possible") or "it fails there too: " + _last_line(series.base[-1])
+        judgement.notes.append(f"{series.cell.name}: nothing to compare with on the base ({reason})")
+    elif head_fails:
+        count = len(series.head)
+        judgement.findings.append(
+            Finding(
+                "failure", series.cell.name, f"0 of {len(series.base)} failed", f"{count} of {count} failed", "",
+                "it fails every time", True, _why(series.head), details=_traceback(series.head),
+            )
+        )  # fmt: skip
+    else:
+        judgement.notes.append(f"{series.cell.name}: some samples failed: {_last_line_of(series)}")
+    return True
+
+
+# --------------------------------------------------------------------------------------------------------- failures
+
+
+def _judge_failures(evidence: Evidence, judgement: Judgement) -> None:
+    confirmations = {series.cell.name: series for series in evidence.confirmed_failures}
+    for series in (*evidence.failures, *evidence.times):
+        if not series.base:
+            judgement.failures.append((series.cell.name, "not sampled", "not sampled"))
+            continue
+        fresh = confirmations.get(series.cell.name)
+        if all("not possible" in answer for answer in (*series.base, *series.head)):
+            continue
+        both = series if fresh is None else _joined(series, fresh)
+        (base, base_count), (head, head_count) = both.failed()
+        judgement.failures.append((series.cell.name, f"{base} of {base_count}", f"{head} of {head_count}"))
+        if head_count == 0:
+            judgement.findings.append(
+                Finding("failure", series.cell.name, "possible", "not possible", "", "every sample", True,
+                        str(series.head[-1]["not possible"]))
+            )  # fmt: skip
+        elif is_suspect(series):
+            _judge_suspect(series, fresh or Series(series.cell), both, evidence, judgement)
+
+
+def _judge_suspect(series: Series, fresh: Series, both: Series, evidence: Evidence, judgement: Judgement) -> None:
+    (base, base_count), (head, head_count) = both.failed()
+    chance = judge.fails_more(*fresh.failed()) if fresh.base else 1.0
+    impossible = _sum(both.head, "lost", "duplicated") > 0 and _sum(both.base, "lost", "duplicated") == 0
+    enough = len(fresh.base) >= 3 or fresh.timed_out() > 1
+    always = head == head_count and base == 0 and enough
+    confirmed = fails_more(fresh) or always or impossible if fresh.base else impossible
+    if impossible:
+        evidence_in_words = "rows acknowledged and then lost, or there twice: once is enough"
+    elif always:
+        evidence_in_words = "never on the base, every time on the head"
+    else:
+        evidence_in_words = f"Fisher's exact test on fresh samples, p = {chance:.2g}"
+    finding = Finding(
+        "failure",
+        series.cell.name,
+        f"{base} of {base_count} failed",
+        f"{head} of {head_count} failed",
+        "",
+        evidence_in_words,
+        confirmed,
+        _why(both.head),
+        details=_traceback(both.head),
+    )
+    if confirmed:
+        judgement.findings.append(finding)
+    elif chance < STILL_SUSPECT and series.cell.name in evidence.cut_short:
+        judgement.suspicions.append(finding)
+    else:
+        judgement.notes.append(
+            f"{series.cell.name}: failed in {head} of {head_count} samples on the head and {base} of {base_count} on "
+            f"the base, not more often when looked at again (p = {chance:.2g}): {finding.cause}"
+        )
+
+
+def _why(answers: list[Answer]) -> str:
+    """What failed, in words: rows by SQLite's error names, and whatever else is not right."""
+    words = []
+    for name, what in (("lost", "lost without an error"), ("duplicated", "in the table more than once"),
+                       ("recovered", "in the table although their insert failed"), ("failed", "failed")):  # fmt: skip
+        if count := _sum(answers, name):
+            errors = _errors(answers) if name == "failed" else ""
+            words.append(f"{count} of {_sum(answers, 'attempted') or 'the'} rows {what}{errors}")
+    if any(answer.get("value", {}).get("miscounted") for answer in answers):
+        words.append("the report's counts are not those of the table")
+    without = [answer for answer in answers if "error" in answer]
+    if without:
+        words.append(_last_line(without[-1]))
+    return "; ".join(words)
+
+
+def _errors(answers: list[Answer]) -> str:
+    counts: dict[str, int] = {}
+    for answer in answers:
+        for name, count in answer.get("value", {}).get("errors", {}).items():
+            counts[name] = counts.get(name, 0) + count
+    return " (" + ", ".join(f"{name} {count}" for name, count in counts.items()) + ")" if counts else ""
+
+
+def _sum(answers: list[Answer], *names: str) -> int:
+    return sum(int(answer.get("value", {}).get(name) or 0) for answer in answers for name in names)
+
+
+def _traceback(answers: list[Answer]) -> str:
+    for answer in answers:
+        if text := answer.get("error") or answer.get("value", {}).get("traceback"):
+            return str(text)
+    return ""
+
+
+def _last_line(answer: Answer) -> str:
+    return (str(answer.get("error") or answer.get("not possible") or "").splitlines() or [""])[-1]
+
+
+def _last_line_of(series: Series) -> str:
+    return next(_last_line(answer) for answer in (*series.head, *series.base) if "value" not in answer)
+
+
+def _joined(first: Series, second: Series) -> Series:
+    return Series(first.cell, first.base + second.base, first.head + second.head)
+
+
+# ------------------------------------------------------------------------------------------------------------ costs
+
+_UNITS = {
+    "bytes_written": ("byte", "written"),
+    "write_calls": ("write call", ""),
+    "syncs": ("sync", ""),
+    "sql_statements": ("SQL statement", ""),
+    "virtual_machine_steps": ("step", "of SQLite's virtual machine"),
+    "python_calls": ("Python call", ""),
+}
+
+
+def _judge_cost(series: Series, accepted: Sequence[AcceptedCost], statements: str, judgement: Judgement) -> None:
+    if _answers_fail(series, judgement):
+        return
+    base, head = ([answer["value"] for answer in answers] for answers in (series.base, series.head))
+    for metric in base[0]:
+        before, after = ([costs.get(metric) for costs in side] for side in (base, head))
+        name = f"{series.cell.name} {metric}"
+        if None in before or None in after:
+            judgement.costs.append((name, _text(before[0]), _text(after[0])))
+            continue
+        judgement.costs.append((name, _range(before), _range(after)))
+        exact = min(before) == max(before) and min(after) == max(after)
+        if not exact and len(before) < VARYING:
+            continue
+        more, less = min(after) - max(before), min(before) - max(after)
+        amount = after[0] - before[0]
+        cause = _per_row(metric, amount)
+        if metric == "sql_statements" and statements:
+            cause += f" ({statements})"
+        if more > 0 or (less > 0 and metric == "syncs"):
+            acceptance = next((one for one in accepted if _accepts(one, metric, amount)), None)
+            if acceptance is not None:
+                judgement.notes.append(f"{name}: {cause}, accepted: {acceptance.reason}")
+                continue
+            weaker = less > 0
+            judgement.findings.append(
+                Finding(
+                    "failure" if weaker else "cost", name, _range(before), _range(after), f"{amount:+,.6g}",
+                    f"{'exact' if exact else 'varies, but every head run is above every base run'}, "
+                    f"{len(before)} runs a side", True,
+                    cause + (": rows may be acknowledged before they are safe" if weaker else ""),
+                )
+            )  # fmt: skip
+        elif less > 0:
+            judgement.notes.append(f"{name}: improved, {cause}")
+
+
+def _changed_statements(promises: Sequence[Series]) -> dict[str, str]:
+    """For each settings, the SQL statements of an insert that are there on one side only, without their values."""
+    changed = {}
+    for series in promises:
+        sides = [answers[0].get("value", {}).get("statements", []) for answers in (series.base, series.head)]
+        before, after = ([re.sub(r"'[^']*'|\d+", "?", statement) for statement in side] for side in sides)
+        new, gone = list(after), list(before)
+        for statement in before:
+            if statement in new:
+                new.remove(statement)
+                gone.remove(statement)
+        changed[series.cell.settings] = ", ".join([*(f"new: {one}" for one in new), *(f"gone: {one}" for one in gone)])
+    return changed
+
+
+def _accepts(acceptance: AcceptedCost, metric: str, amount: float) -> bool:
+    """Whether it is that metric, in that direction, and at most that amount."""
+    same_direction = acceptance.amount * amount > 0
+    return acceptance.metric == metric and same_direction and abs(amount) <= abs(acceptance.amount)
+
+
+def _per_row(metric: str, amount: float) -> str:
+    unit, what = _UNITS.get(metric, (metric, ""))
+    plural = "" if abs(amount) == 1 else "s"
+    return f"{amount:+,.6g} {unit}{plural} {what}".rstrip() + " per row"
+
+
+def _range(values: list[Any]) -> str:
+    low, high = min(values), max(values)
+    return f"{low:,.6g}" if low == high else f"{low:,.6g} to {high:,.6g}"
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "n/a"
+    if isinstance(value, list):
+        return ", ".join(map(_text, value)) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_text(one)}" for name, one in value.items())
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+# ------------------------------------------------------------------------------------------------------------ times
+
+
+def _judge_times(evidence: Evidence, judgement: Judgement) -> None:
+    fresh = {series.cell.name: series for series in evidence.confirmed_times}
+    questions = len(TIMES)
+    changes = {}
+    for series in evidence.times:
+        base, head = series.times()
+        if not base:
+            judgement.timings.append(Timing(series.cell.name, 0))
+            continue
+        change = judge.compare(base, head)
+        noticed = judge.noticed(base, head, SCREENING_LEVEL / questions) if len(base) >= FEWEST_PAIRS else math.inf
+        judgement.timings.append(
+            Timing(
+                series.cell.name, change.pairs, _median(base), _median(head), change.factor, change.low, change.high,
+                max(noticed, change.floor) if math.isfinite(noticed) else None,
+            )
+        )  # fmt: skip
+        changes[series.cell.name] = change
+        if series.cell.name not in evidence.flagged:
+            faster = judge.slower([-ratio for ratio in judge.log_ratios(base, head)])
+            if faster < SCREENING_LEVEL / questions and 1 / change.factor > change.floor:
+                judgement.notes.append(f"{series.cell.name}: faster, {_percent(change)} (not measured again)")
+    again = [series for name, series in fresh.items() if name in evidence.flagged and series.times()[0]]
+    chances = judge.holm([judge.compare(*series.times()).chance for series in again])
+    for series, chance in zip(again, chances):
+        base, head = series.times()
+        change = judge.compare(base, head)
+        confirmed = chance < CONFIRMATION_LEVEL and is_slower(change, CONFIRMATION_LEVEL)
+        first = changes[series.cell.name]
+        finding = Finding(
+            "time",
+            series.cell.name,
+            _duration(_median(base)),
+            _duration(_median(head)),
+            f"{100 * (change.factor - 1):+.1f}%",
+            f"{first.pairs} pairs ({_percent(first)}), and {change.pairs} fresh ones, p = {chance:.2g}",
+            confirmed,
+            f"a {'burst' if series.cell.sample == 'burst' else 'sequence of inserts'} takes "
+            f"{100 * (change.factor - 1):.1f}% longer",
+            interval=f"{100 * (change.low - 1):+.1f}% to {100 * (change.high - 1):+.1f}%",
+        )
+        if confirmed:
+            judgement.findings.append(finding)
+        elif series.cell.name in evidence.cut_short and change.factor > max(change.floor, 1):
+            judgement.suspicions.append(finding)
+        else:
+            judgement.notes.append(
+                f"{series.cell.name}: seemed slower ({_percent(first)}), not so when measured again ({_percent(change)})"
+            )
+    for name in evidence.flagged:
+        if name not in {series.cell.name for series in again}:
+            judgement.suspicions.append(
+                Finding("time", name, "", "", _percent(changes[name]), f"{changes[name].pairs} pairs", False,
+                        "there was no time to measure it again")
+            )  # fmt: skip
+
+
+def _median(values: Sequence[float]) -> float:
+    return sorted(values)[len(values) // 2]
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{1000 * seconds:.2f} ms"
+
+
+def _percent(change: judge.Change) -> str:
+    return f"{100 * (change.factor - 1):+.1f}%"
