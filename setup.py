@@ -18,12 +18,15 @@ setup(
     install_requires=[],
     extras_require={
         "bench": ["asv==0.6.6", "virtualenv==21.15.8", "python-discovery==1.9.5", "rich==15.0.0"],
+        "check": ["scipy==1.17.1"],
         "test": [
+            "check-jsonschema==0.39.0",
             "mypy==2.4.1",
             "pre-commit==4.6.0",
             "pysqlite3==0.6.1; sys_platform == 'linux'",
             "pytest==9.2.0",
             "ruff==0.17.6",
+            "zizmor==1.32.0",
         ],
     },
 )

@@ -101,8 +101,10 @@ def check(options: argparse.Namespace) -> int:
         texts.append(options.pull_request_text.read_text(errors="replace"))
     accepted = accepted_costs(*texts)
     command = shlex.join(
-        ["python", "-m", "pr_check", comparison.base, comparison.head, "--python", options.python]
-        + ["--seed", str(seed), "--time-limit", f"{options.time_limit:g}"]
+        [
+            *("python", "-m", "pr_check", comparison.base, comparison.head),
+            *("--python", options.python, "--seed", str(seed), "--time-limit", f"{options.time_limit:g}"),
+        ]
     )
     report = Report(comparison.base, comparison.head, Judgement(), {}, command)
     if not comparison.measurable:
@@ -289,7 +291,7 @@ def _print(report: Report, console: Console) -> None:
     if noticed:
         factors = [100 * (factor - 1) for factor in sorted(noticed) if math.isfinite(factor)]
         console.print(
-            f"  would have noticed slowdowns from {factors[0]:.0f}% (quietest benchmark) to {factors[-1]:.0f}% (noisiest)"
+            f"  would have noticed slowdowns from {factors[0]:.0f}% (quietest benchmark) to {factors[-1]:.0f}%"
         )
     console.print(report.sentence(), style=style, markup=False)
 

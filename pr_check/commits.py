@@ -105,7 +105,7 @@ _ACCEPTED = re.compile(r"^Accept-Cost:[ \t]*(\w+)[ \t]+([+-][\d.,_]+)[ \t]+(\S.*
 
 
 def accepted_costs(*texts: str) -> list[AcceptedCost]:
-    """The accepted costs in commit messages and the pull request's text; ``SetUpError`` for a line that does not fit."""
+    """The accepted costs in these texts; ``SetUpError`` for a line that does not fit."""
     found = []
     for text in texts:
         for line in re.findall(r"^Accept-Cost:.*$", text.replace("\r", ""), re.MULTILINE):

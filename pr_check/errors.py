@@ -2,4 +2,4 @@
 
 
 class SetUpError(Exception):
-    """The check could not be made: the tool, the repository, the build or the machine, not the change that it is about."""
+    """The check could not be made, for a reason that is not the change that it is about."""

@@ -27,7 +27,7 @@ class Change:
 
     factor, low, high: the Hodges-Lehmann estimate of head ÷ base, and its 95% interval.
     chance: the one-sided p-value of Wilcoxon's signed-rank test, that head is not slower.
-    floor: the factor that this benchmark's own base shows against itself, by the same estimate: below it nothing counts.
+    floor: the factor that base shows against itself, by the same estimate: below it nothing counts.
     """
 
     pairs: int
@@ -41,8 +41,8 @@ class Change:
 def compare(base: Sequence[float], head: Sequence[float]) -> Change:
     """Compare paired times; both need the same number, at least one, all above 0."""
     ratios = log_ratios(base, head)
-    estimate, low, high = hodges_lehmann(ratios, CONFIDENCE)
-    return Change(len(ratios), *map(math.exp, (estimate, low, high)), slower(ratios), math.exp(noise_floor(base)))
+    factor, low, high = map(math.exp, hodges_lehmann(ratios, CONFIDENCE))
+    return Change(len(ratios), factor, low, high, slower(ratios), math.exp(noise_floor(base)))
 
 
 def log_ratios(base: Sequence[float], head: Sequence[float]) -> list[float]:
@@ -66,7 +66,7 @@ def hodges_lehmann(values: Sequence[float], confidence: float) -> tuple[float, f
     count = len(values)
     array = np.asarray(values)
     averages = np.sort((array[:, None] + array[None, :])[np.triu_indices(count)] / 2)
-    # The rank of the interval's ends, by the normal approximation of the signed-rank statistic (Hollander & Wolfe, 3.3).
+    # The ranks of the interval's ends, by the signed-rank statistic's normal approximation (Hollander & Wolfe, 3.3).
     middle, deviation = count * (count + 1) / 4, math.sqrt(count * (count + 1) * (2 * count + 1) / 24)
     outside = max(math.floor(middle - stats.norm.ppf((1 + confidence) / 2) * deviation), 0)
     return float(np.median(averages)), float(averages[outside]), float(averages[len(averages) - 1 - outside])

@@ -9,9 +9,11 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .verdict import Finding, Judgement, Timing
 
-# What is worth a place in a comment: a traceback's end, a reason. GitHub refuses comments of more than 65,536 characters.
+# What is worth a place in a comment: a traceback's end, a reason. GitHub refuses more than 65,536 characters.
 _LONGEST_TEXT = 600
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
@@ -91,7 +93,9 @@ def escape(text: str) -> str:
     """Text from outside as text: nothing in it is Markdown, HTML, a mention or a reference."""
     text = text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + " …"
     text = html.escape(_CONTROL.sub(" ", text), quote=False)
-    return re.sub(r"([\\`*_{}\[\]()#+!|~@])", lambda match: f"&#{ord(match.group(1))};", text)
+    text = re.sub(r"([\\`*_{}\[\]|~])", r"\\\1", text)
+    # GitHub looks for mentions, references and addresses in the finished text: an invisible space parts them.
+    return re.sub(r"([@#]|:(?=//))", "\\1\u200b", text)
 
 
 def _quoted(text: str) -> list[str]:
@@ -140,7 +144,7 @@ def _percent(factor: float) -> str:
     return f"{100 * (factor - 1):+.1f}%"
 
 
-def _table(names: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     if not rows:
         return []
     return [

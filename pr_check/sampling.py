@@ -44,7 +44,7 @@ SHARE_OF_CONFIRMATION = 0.25
 CONFIRMING_BURSTS = 130
 MOST_TIMEOUTS = 2
 
-# A cost that varies from run to run counts only if all of so many runs of head exceed all of base: 1 in 12,870 by chance.
+# A cost that varies counts only if all of so many runs of head exceed all of base: 1 in 12,870 by chance.
 VARYING = 8
 
 
@@ -122,7 +122,7 @@ class Sampling:
         self._control = base.databases / "control"
 
     def run(self) -> Evidence:
-        """Everything, in the order of its weight: what is exact, what fails, what takes longer, and what is confirmed."""
+        """Everything, the strongest evidence first; then anew what is flagged."""
         limit = self.until - self._started
         self.sample_exact()
         self.sample_failures(min(time.monotonic() + SHARE_OF_BIG_BURSTS * limit, self.until))

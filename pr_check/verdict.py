@@ -442,7 +442,7 @@ def _judge_times(evidence: Evidence, judgement: Judgement) -> None:
             judgement.suspicions.append(finding)
         else:
             judgement.notes.append(
-                f"{series.cell.name}: seemed slower ({_percent(first)}), not so when measured again ({_percent(change)})"
+                f"{series.cell.name}: seemed slower ({_percent(first)}), not when measured again ({_percent(change)})"
             )
     for name in evidence.flagged:
         if name not in {series.cell.name for series in again}:
