@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
 
-# Seconds that sampling gets, even if the builds took all of the time limit.
-LEAST_SAMPLING = 45.0
 # Bytes that the databases, the wheels and the two environments need.
 SPACE = 300_000_000
 
@@ -222,7 +220,6 @@ def _sample(
             left = max(until - time.monotonic(), 0)
             status.update(f"{what}{f', {100 * done:.0f}% decided' if done else ''}; {left:.0f} s left at most")
 
-        until = max(until, time.monotonic() + LEAST_SAMPLING)
         return None, Sampling(base, head, order, until, progress).run(), identities
 
 
@@ -252,6 +249,7 @@ def _environment(
         "system": f"{platform.system()} {platform.release()} {platform.machine()}, {os.cpu_count()} processors",
         "stolen time": f"{100 * stolen:.1f}%",
     }
+    environment["time spent"] = ", ".join(f"{what} {seconds:.0f} s" for what, seconds in evidence.durations.items())
     spread = 0.0
     if len(evidence.control) >= 20:
         tenths = statistics.quantiles(evidence.control, n=10)

@@ -38,6 +38,7 @@ FEWEST_PAIRS = LOOKS[0]
 # The time limit's shares. What is not needed for the big bursts or the confirmation is left to the times.
 SHARE_OF_BIG_BURSTS = 0.2
 SHARE_OF_CONFIRMATION = 0.25
+LEAST_SECONDS = 15.0  # for each of the two, however short the limit is
 
 # Bursts in which a failure is looked for again; among so many, one that occurs in 10% of bursts is seen 7 times or more
 # in 97% of checks, and 7 to 0 is significant.
@@ -108,6 +109,7 @@ class Evidence:
     suspected: set[str] = field(default_factory=set)
     cut_short: set[str] = field(default_factory=set)
     control: list[float] = field(default_factory=list)
+    durations: dict[str, float] = field(default_factory=dict)
 
 
 class Sampling:
@@ -125,10 +127,19 @@ class Sampling:
         """Everything, the strongest evidence first; then anew what is flagged."""
         limit = self.until - self._started
         self.sample_exact()
-        self.sample_failures(min(time.monotonic() + SHARE_OF_BIG_BURSTS * limit, self.until))
-        self.sample_times(TIMES, self.until - SHARE_OF_CONFIRMATION * limit)
+        self._note_duration("exact costs and promises")
+        self.sample_failures(time.monotonic() + SHARE_OF_BIG_BURSTS * limit)
+        self._note_duration("bursts of many workers")
+        self.sample_times(TIMES, max(self.until - SHARE_OF_CONFIRMATION * limit, time.monotonic() + LEAST_SECONDS))
+        self._note_duration("times")
+        self.until = max(self.until, time.monotonic() + LEAST_SECONDS)
         self.confirm()
+        self._note_duration("confirmation")
         return self.evidence
+
+    def _note_duration(self, what: str) -> None:
+        so_far = sum(self.evidence.durations.values())
+        self.evidence.durations[what] = time.monotonic() - self._started - so_far
 
     # ---------------------------------------------------------------------------------------- evidence that is exact
 
