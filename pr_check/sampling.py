@@ -180,14 +180,12 @@ class Sampling:
     # -------------------------------------------------------------------------------------------- evidence of taking
 
     def sample_times(self, cells: Iterable[Cell], until: float) -> None:
-        """Pairs of a benchmark drawn at random, a cheaper one more often, until all are decided."""
+        """Pairs of a benchmark drawn at random, until all are decided."""
         self.evidence.times = [Series(cell) for cell in cells]
         open_series = list(self.evidence.times)
         questions = len(TIMES)
         while open_series and time.monotonic() < until:
-            waiting = [series for series in open_series if not series.base]
-            weights = [(max(series.seconds, 0.001) / max(len(series.base), 1)) ** -0.5 for series in open_series]
-            series = waiting[0] if waiting else self.order.choices(open_series, weights)[0]
+            series = self._draw(open_series)
             self._add_pair(series)
             self._measure_control()
             self.progress("times", 1 - len(open_series) / len(self.evidence.times))
@@ -197,6 +195,14 @@ class Sampling:
                 open_series.remove(series)
         for series in open_series:
             self._is_decided(series, questions)
+
+    def _draw(self, open_series: list[Series]) -> Series:
+        """One at random, a cheaper one more often; those first of which nothing can be said yet."""
+        few = [series for series in open_series if len(series.base) < FEWEST_PAIRS]
+        if unknown := [series for series in few if not series.base]:
+            return self.order.choice(unknown)
+        costs = [series.seconds / len(series.base) for series in few or open_series]
+        return self.order.choices(few or open_series, [cost ** (-1.0 if few else -0.5) for cost in costs])[0]
 
     def _is_decided(self, series: Series, questions: int) -> bool:
         """A look: whether it is flagged, or surely did not change by as much as the target."""

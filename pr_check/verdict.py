@@ -98,7 +98,7 @@ def judge_evidence(evidence: Evidence, accepted: Sequence[AcceptedCost]) -> Judg
         judgement.verdict = "REGRESSION"
     elif judgement.suspicions:
         judgement.verdict = "INCONCLUSIVE"
-    elif 2 * too_few > len(judgement.timings):
+    elif 3 * too_few > 2 * len(judgement.timings):
         judgement.verdict = "INCONCLUSIVE"
         judgement.notes.append(f"{too_few} of {len(judgement.timings)} benchmarks were not timed often enough")
     return judgement
