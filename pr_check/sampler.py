@@ -14,7 +14,9 @@ import io
 import json
 import os
 import platform
+import re
 import sys
+import threading
 import time
 import traceback
 from dataclasses import replace
@@ -27,7 +29,10 @@ if TYPE_CHECKING:
 Sample = dict[str, Any]
 
 # How long a writer of ours waits for a lock that somebody holds: long enough to tell it from not waiting at all.
-HELD = 0.25
+HELD = 0.3
+
+# So many rows come while somebody holds the queue.
+TOGETHER = 8
 
 
 def burst(workers: int, settings: str, storage: str, deadline: float) -> Sample:
@@ -110,7 +115,9 @@ def promises(settings: str) -> Sample:
         )
         facts["synchronous"] = min((connection.synchronous for connection in recorded), default=None)
         facts["busy timeout"] = min((connection.busy_timeout for connection in recorded), default=None)
-        facts["statements"] = [statement for connection in recorded for statement in connection.statements]
+        facts["statements"] = [
+            re.sub(r"'[^']*'|\d+", "?", statement) for connection in recorded for statement in connection.statements
+        ]
         connection = driver.connect(database, isolation_level=None)
         try:
             (facts["journal mode"],) = connection.execute("PRAGMA journal_mode").fetchone()
@@ -129,6 +136,7 @@ def promises(settings: str) -> Sample:
                 facts["error behind a queue"], facts["wait for a queue"] = _refusal(
                     lambda: insert_row(database, rows[2], replace(own, busy_timeout=HELD)), error_name
                 )
+            facts.update(_waiting_together(database, settings))
         copies = _copies(database)
         facts["rows kept of 2"] = sum(copies.get(message, 0) == 1 for (message,) in rows[:2])
         facts["rows written by a refused insert"] = copies.get(rows[2][0], 0)
@@ -233,7 +241,8 @@ def _recorded_connections(driver: Any, recorded: list[Any]) -> Iterator[None]:
             self.set_trace_callback(None)
             with contextlib.suppress(driver.Error):
                 (self.synchronous,) = plain.execute(self, "PRAGMA synchronous").fetchone()
-                (self.busy_timeout,) = plain.execute(self, "PRAGMA busy_timeout").fetchone()
+                (milliseconds,) = plain.execute(self, "PRAGMA busy_timeout").fetchone()
+                self.busy_timeout = round(milliseconds / 1000)  # what is left of it, a millisecond more or less
             self.is_closed = True
             super().close()
 
@@ -260,24 +269,67 @@ def _open_files(folder: str) -> int:
 
 
 def _refusal(insert: Callable[[], object], error_name: Callable[[BaseException], str]) -> tuple[str, float]:
-    """What an insert raised that cannot be done, and after how many seconds."""
+    """What an insert raised that cannot be done, and after how many seconds, to a tenth."""
     started = time.monotonic()
     try:
         insert()
         said = "no error"
     except Exception as error:
         said = error_name(error)
-    return said, time.monotonic() - started
+    return said, round(time.monotonic() - started, 1)
+
+
+def _waiting_together(database: str, settings: str) -> Sample:
+    """What becomes of rows that come while somebody holds the queue: how many commits, and does one not wait."""
+    from functools import partial
+
+    from sqlite_writes import generate_example_rows, insert_row, pool_map
+
+    connection = _driver().connect(database)  # while it is open, nobody takes the WAL away
+    try:
+        connection.execute("SELECT count(*) FROM messages").fetchall()
+        before = _commits_in_wal(database)
+        with _held_queue(database) as let_go:
+            releasing = threading.Timer(2 * HELD, let_go)
+            releasing.start()
+            insert = partial(insert_row, database, settings=settings)
+            outcomes = pool_map(insert, generate_example_rows(TOGETHER), start_method="fork")
+            releasing.join()
+        return {
+            f"commits of {TOGETHER} rows that wait together": _commits_in_wal(database) - before,
+            "rows acknowledged before their turn": sum((one.ended or 0) < let_go() for one in outcomes),
+        }
+    finally:
+        connection.close()
+
+
+def _commits_in_wal(database: str) -> int:
+    """How many frames of the WAL end a transaction (https://sqlite.org/fileformat2.html#the_write_ahead_log)."""
+    with contextlib.suppress(FileNotFoundError), open(f"{database}-wal", "rb") as file:
+        data = file.read()
+        size = 24 + int.from_bytes(data[8:12], "big")
+        frames = [data[start : start + 24] for start in range(32, len(data) - size + 1, size)]
+        return sum(frame[8:16] == data[16:24] and any(frame[4:8]) for frame in frames)
+    return 0
 
 
 @contextlib.contextmanager
-def _held_queue(database: str) -> Iterator[None]:
+def _held_queue(database: str) -> Iterator[Callable[[], float]]:
+    """Hold the queue as a writer does; gives a function that lets go of it, once, and says when that was."""
     import fcntl
 
     descriptor = os.open(f"{database}-queue", os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
+    moments: list[float] = []
+
+    def let_go() -> float:
+        if not moments:
+            moments.append(time.monotonic())
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+        return moments[0]
+
     try:
-        yield
+        yield let_go
     finally:
         os.close(descriptor)
 

@@ -151,10 +151,11 @@ class Sampling:
                 series.append(one)
                 self._add_both_at_once(one)
                 if one.base[0] != one.head[0]:  # is it the same every time, on each side?
-                    for _ in range(2):
+                    again = 3
+                    while len(one.base) < again and not one.timed_out():
                         self._add_both_at_once(one)
-                    while cells is COSTS and len(one.base) < VARYING and not is_exact(one):
-                        self._add_both_at_once(one)
+                        if cells is COSTS and not is_exact(one):
+                            again = VARYING
                 self.progress("exact costs and promises", 0.0)
 
     def _add_both_at_once(self, series: Series) -> None:
