@@ -175,7 +175,7 @@ class Sampling:
             for series in self.evidence.failures:
                 per_pair = series.seconds / len(series.base) if series.base else 0.0
                 if time.monotonic() + per_pair < until and series.timed_out() < MOST_TIMEOUTS:
-                    self._add_pair(series)
+                    self.add_pair(series)
                     self.progress("bursts of many workers", 0.0)
 
     # -------------------------------------------------------------------------------------------- evidence of taking
@@ -187,7 +187,7 @@ class Sampling:
         questions = len(TIMES)
         while open_series and time.monotonic() < until:
             series = self._draw(open_series)
-            self._add_pair(series)
+            self.add_pair(series)
             self._measure_control()
             self.progress("times", 1 - len(open_series) / len(self.evidence.times))
             decided = len(series.base) in LOOKS and self._is_decided(series, questions)
@@ -234,7 +234,7 @@ class Sampling:
             if time.monotonic() > self.until:
                 self.evidence.cut_short |= {one.cell.name for one in unfinished}
                 break
-            self._add_pair(self.order.choice(unfinished))
+            self.add_pair(self.order.choice(unfinished))
             self.progress("confirmation", 0.0)
 
     def _confirm_failure(self, flagged: Series, until: float) -> None:
@@ -246,12 +246,12 @@ class Sampling:
             if time.monotonic() > until and len(series.base) >= 3:
                 self.evidence.cut_short.add(series.cell.name)
                 return
-            self._add_pair(series)
+            self.add_pair(series)
             self.progress("confirmation", 0.0)
 
     # -------------------------------------------------------------------------------------------------------- a pair
 
-    def _add_pair(self, series: Series) -> None:
+    def add_pair(self, series: Series) -> None:
         started = time.monotonic()
         sides = [(self.base, series.base), (self.head, series.head)]
         self.order.shuffle(sides)
