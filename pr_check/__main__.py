@@ -30,10 +30,11 @@ from rich.console import Console
 from .build import Build
 from .commits import Comparison, accepted_costs, find_comparison
 from .errors import SetUpError
+from .findings import STATUS, Judgement
 from .report import Report
 from .sampling import Evidence, Sampling, steal
 from .side import Side
-from .verdict import STATUS, Judgement, import_failure, judge_evidence
+from .verdict import import_failure, judge_evidence
 
 if TYPE_CHECKING:
     import subprocess

@@ -8,10 +8,10 @@ import re
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
+from .findings import STATUS, Finding, Judgement, Timing
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from .verdict import Finding, Judgement, Timing
 
 # What is worth a place in a comment: a traceback's end, a reason. GitHub refuses more than 65,536 characters.
 _LONGEST_TEXT = 600
@@ -35,6 +35,29 @@ class Report:
     def to_json(self) -> str:
         """All of it, as JSON."""
         return json.dumps(asdict(self), indent=1, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Report:
+        """The report that ``to_json`` gave; ``ValueError`` for anything else, since it may come from a stranger."""
+        try:
+            known = json.loads(text)
+            judgement = known.pop("judgement")
+            report = cls(judgement=Judgement(), **known)
+            report.judgement = Judgement(
+                verdict=judgement["verdict"],
+                findings=[Finding(**one) for one in judgement["findings"]],
+                suspicions=[Finding(**one) for one in judgement["suspicions"]],
+                notes=list(judgement["notes"]),
+                timings=[Timing(**one) for one in judgement["timings"]],
+                failures=[tuple(one) for one in judgement["failures"]],
+                costs=[tuple(one) for one in judgement["costs"]],
+            )
+            if report.judgement.verdict not in STATUS:
+                raise ValueError(f"no such verdict: {report.judgement.verdict!r}")
+            report.to_markdown()
+        except (KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"this is not a report: {error!r}") from None
+        return report
 
     def sentence(self) -> str:
         """The verdict in one line."""
@@ -85,7 +108,7 @@ class Report:
         parts += _folded(
             "Environment", [f"- {escape(name)}: {escape(what)}" for name, what in self.environment.items()]
         )
-        parts += [f"Repeat it: `{self.command}`", ""]
+        parts += [f"Repeat it: `{_CONTROL.sub(' ', self.command).replace('`', '')[:_LONGEST_TEXT]}`", ""]
         return re.sub(r"\n{3,}", "\n\n", "\n".join(parts))
 
 

@@ -252,6 +252,7 @@ class Sampling:
     # -------------------------------------------------------------------------------------------------------- a pair
 
     def add_pair(self, series: Series) -> None:
+        """One more sample of each side, in random order."""
         started = time.monotonic()
         sides = [(self.base, series.base), (self.head, series.head)]
         self.order.shuffle(sides)

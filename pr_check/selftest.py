@@ -58,8 +58,8 @@ PLACES = {
     "python": (_CALLED, f"{_CALLED}    for _ in range({{0}}):\n        pass\n"),
     "commit": (
         _INSERT,
-        f"{_INSERT}                _until = time.perf_counter() + {{0}} / 1e6\n"
-        "                while time.perf_counter() < _until:\n                    pass\n",
+        f"{_INSERT}                _until = time.perf_counter() + {{0}} / 1e6\n                "
+         "while time.perf_counter() < _until:\n                    pass\n",
     ),
 }
 
@@ -171,7 +171,7 @@ def same(laboratory: Laboratory, count: int, loaded: bool, limit: float, raw: Pa
 
 
 def mutants(laboratory: Laboratory, only: str | None, limit: float, raw: Path = RAW) -> None:
-    """Whole checks of bad changes: is each one found, and is the cause that is named the right one?"""
+    """Whole checks of bad changes: whether each is found, and the cause that is named the right one."""
     for mutant in MUTANTS:
         if only is not None and only not in mutant.name:
             continue
@@ -237,7 +237,7 @@ def trial(base: Side, head: Side, cell: Cell, seed: int, limit: float = 480.0) -
 
 
 def _calibrated(laboratory: Laboratory, cell: Cell, place: str, percent: float) -> float:
-    """The amount that makes the benchmark's measured time that much longer, from a large one's effect, in proportion."""
+    """The amount that makes the benchmark's measured time that much longer, in proportion to another's effect."""
     known = laboratory.clone / ".asv" / "calibration.json"
     amounts: dict[str, float] = json.loads(known.read_text()) if known.exists() else {}
     name = f"{laboratory.base[:12]} {cell.name} {place}"
@@ -410,9 +410,9 @@ def _power_rows(results: list[dict[str, Any]]) -> list[str]:
             f"{statistics.median(one['seconds'] for one in trials):.0f} s |"
         )
     return [
-        "**Power**: trials of one benchmark with a slowdown injected; its effect is measured over all trials together.",
+        "**Power**: trials of one benchmark with a slowdown injected; the effect is measured over all trials together.",
         "",
-        "| benchmark | place | meant | measured effect | found | 95% interval | asv's rule, same samples | median time |",
+        "| benchmark | place | meant | measured effect | found | 95% interval | asv's rule, same samples | duration |",
         "| --- | --- | ---: | --- | ---: | --- | ---: | ---: |",
         *rows,
         "",
@@ -432,8 +432,8 @@ def _rare_rows(results: list[dict[str, Any]]) -> list[str]:
         return []
     found = sum(one["found"] for one in trials)
     return [
-        f"**A failure in 10% of bursts, on the head only**: found in {found} of {len(trials)} checks of that evidence "
-        f"alone (95% interval {_interval(found, len(trials))}).",
+        f"**A failure in 10% of bursts, on the head only**: found in {found} of {len(trials)} checks of that kind of "
+         f"evidence alone (95% interval {_interval(found, len(trials))}).",
         "",
     ]
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from . import judge
 from .cells import TIMES
+from .findings import Finding, Judgement, Timing
 from .sampling import (
     CONFIRMATION_LEVEL,
     FEWEST_PAIRS,
@@ -26,57 +26,8 @@ if TYPE_CHECKING:
     from .commits import AcceptedCost
     from .side import Answer
 
-STATUS = {"PASS": 0, "REGRESSION": 1, "NEW FAILURE": 2, "INCONCLUSIVE": 3}
-
 # What is suspected, not confirmed for want of time, and still looks so, leaves the check inconclusive.
 STILL_SUSPECT = 0.1
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that changed, or seems to have.
-
-    kind: ``failure``, ``cost`` or ``time``. confirmed: by fresh samples, or because it is exact. interval: of the
-    change, 95%. evidence: what it rests on. cause: in words. details: the end of a traceback.
-    """
-
-    kind: str
-    benchmark: str
-    base: str
-    head: str
-    change: str
-    evidence: str
-    confirmed: bool
-    cause: str
-    interval: str = ""
-    details: str = ""
-
-
-@dataclass(frozen=True)
-class Timing:
-    """What is known of one benchmark's time: ``noticed`` is the factor from which a change would have been seen."""
-
-    benchmark: str
-    pairs: int
-    base: float | None = None
-    head: float | None = None
-    factor: float | None = None
-    low: float | None = None
-    high: float | None = None
-    noticed: float | None = None
-
-
-@dataclass
-class Judgement:
-    """The verdict, what it rests on, and what else there is to know."""
-
-    verdict: str = "PASS"
-    findings: list[Finding] = field(default_factory=list)
-    suspicions: list[Finding] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    timings: list[Timing] = field(default_factory=list)
-    failures: list[tuple[str, str, str]] = field(default_factory=list)
-    costs: list[tuple[str, str, str]] = field(default_factory=list)
 
 
 def judge_evidence(evidence: Evidence, accepted: Sequence[AcceptedCost]) -> Judgement:
