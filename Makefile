@@ -12,7 +12,7 @@ ASV := $(BIN)/python -m asv
 QUICK := --bench "burst\.Burst\.(time_burst|track_(failed|lost)_rows)\((250, '(default|wal|grouped)'|500, '(default|wal|wal-normal|grouped)')\)" \
          --bench "caller\.NaiveBurst\..*\(500\)" --bench "cost\.Library"
 
-.PHONY: help bench bench-full history test
+.PHONY: help bench bench-full check-pr history test
 .DEFAULT_GOAL := help
 
 help: ## say what each target does
@@ -27,26 +27,32 @@ bench-full: BURSTS := 5
 history: ## measure the last COMMITS commits (5 unless given) with the quick set; what is there is kept
 history: RANGE := HASHFILE:.asv/commits --skip-existing-successful
 
-# --parallel makes the environments side by side; the benchmarks run alone. asv ends with 2 when a benchmark failed; the answer is printed all the same, and says so.
+# ONLY=3.12 measures that Python alone. --parallel makes the environments side by side; the benchmarks run alone. asv ends with 2 when a benchmark failed; the answer is printed all the same, and says so.
 bench bench-full history: .venv/ready
 	@mkdir -p .asv && git rev-list --first-parent --max-count=$(COMMITS) HEAD > .asv/commits
 	@git diff --quiet HEAD -- sqlite_writes setup.py pyproject.toml || \
 	  echo "note: asv measures commits: the uncommitted changes to the package are not in these results"
 	@$(BIN)/python -m dashboard.machine
-	@status=0; SQLITE_WRITES_BURSTS=$(BURSTS) $(ASV) run --parallel 2 $(QUICK) $(RANGE) || status=$$?; \
+	@status=0; SQLITE_WRITES_BURSTS=$(BURSTS) $(ASV) run --parallel 2 $(if $(ONLY),--environment virtualenv:$(ONLY)) $(QUICK) $(RANGE) || status=$$?; \
 	  [ $$status -eq 0 ] || [ $$status -eq 2 ] || exit $$status; \
 	  $(ASV) publish --no-pull > .asv/publish.log 2>&1 || { cat .asv/publish.log; exit 1; }; \
 	  echo; $(BIN)/python -m dashboard.answer && \
 	  echo "Dashboard: $(CURDIR)/.asv/html/index.html (asv's own page, whose scripts come from the web;" && \
 	  echo "serve it with $(BIN)/asv preview)" && exit $$status
 
-test: .venv/ready ## run every check: linter, types, tests
+check-pr: .venv/ready ## judge HEAD against BASE (the merge base with the main branch): anything slower, costlier, broken?
+	@mkdir -p .asv/report
+	$(BIN)/python -m pr_check $(if $(BASE),$(BASE) HEAD) --report .asv/report/report.md --json .asv/report/report.json $(CHECK)
+
+test: .venv/ready ## run every check: linters, types, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
+	$(BIN)/zizmor --offline --quiet .github/workflows
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/python -m pytest
 
 .venv/ready: setup.py pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench,test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench,check,test]'
 	@touch $@

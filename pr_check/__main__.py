@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from .build import Build
-from .commits import Comparison, accepted_costs, find_comparison
+from .commits import AcceptedCost, Comparison, accepted_costs, find_comparison
 from .errors import SetUpError
 from .findings import STATUS, Judgement
 from .report import Report
@@ -77,7 +77,7 @@ def main(arguments: list[str]) -> int:
     """Run one check; every way out is one line and a status."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended politely, it cleans up as after Ctrl-C
     try:
-        return check(parse(arguments))
+        return check(parse(arguments), Path.cwd())
     except SetUpError as error:
         reason = str(error)
     except OSError as error:
@@ -89,12 +89,11 @@ def main(arguments: list[str]) -> int:
     return 4
 
 
-def check(options: argparse.Namespace) -> int:
-    """Compare, report, and the verdict's status."""
+def check(options: argparse.Namespace, folder: Path) -> int:
+    """Compare two commits of the repository in that folder, report, and the verdict's status."""
     started = time.monotonic()
-    console = Console(stderr=True)
     seed = random.SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
-    comparison = find_comparison(Path.cwd(), options.base, options.head)
+    comparison = find_comparison(folder, options.base, options.head)
     texts = [comparison.messages]
     if options.pull_request_text is not None:
         texts.append(options.pull_request_text.read_text(errors="replace"))
@@ -114,22 +113,7 @@ def check(options: argparse.Namespace) -> int:
             else "nothing changed"
         )
     else:
-        with ExitStack() as resources:
-            folder = resources.enter_context(_workplace(comparison.root))
-            base, head = _build_both(comparison, options.python, folder, console)
-            for side in (base, head):
-                resources.callback(side.end)
-            before = steal()
-            judgement, evidence, identities = _sample(
-                comparison, base, head, random.Random(seed), started + options.time_limit, folder, console
-            )
-            if judgement is None:
-                judgement = judge_evidence(evidence, accepted)
-            report.judgement = judgement
-            report.benchmarks = _compare_suites(identities)
-            report.environment = _environment(identities, evidence, before, steal())
-            if options.raw is not None:
-                options.raw.write_text(json.dumps(_raw(evidence)) + "\n")
+        _measure(report, comparison, accepted, options, random.Random(seed), started + options.time_limit)
     report.seconds = round(time.monotonic() - started, 1)
     report.environment["duration"] = f"{report.seconds:.0f} s"
     if options.report is not None:
@@ -140,8 +124,32 @@ def check(options: argparse.Namespace) -> int:
     return STATUS[report.judgement.verdict]
 
 
+def _measure(
+    report: Report,
+    comparison: Comparison,
+    accepted: list[AcceptedCost],
+    options: argparse.Namespace,
+    order: random.Random,
+    until: float,
+) -> None:
+    """Build and sample both sides, and complete the report; whatever was started is ended, and no file is left."""
+    console = Console(stderr=True)
+    with ExitStack() as resources:
+        folder = resources.enter_context(workplace(comparison.root))
+        base, head = build_both(comparison, options.python, folder, console)
+        for side in (base, head):
+            resources.callback(side.end)
+        before = steal()
+        judgement, evidence, identities = _sample(comparison, base, head, order, until, folder, console)
+        report.judgement = judge_evidence(evidence, accepted) if judgement is None else judgement
+        report.benchmarks = _compare_suites(identities)
+        report.environment = _environment(identities, evidence, before, steal())
+        if options.raw is not None:
+            options.raw.write_text(json.dumps(_raw(evidence)) + "\n")
+
+
 @contextmanager
-def _workplace(root: Path) -> Iterator[Path]:
+def workplace(root: Path) -> Iterator[Path]:
     """A folder for this check alone, gone afterwards; only one check at a time has the two environments."""
     parent = root / ".asv" / "pr_check"
     parent.mkdir(parents=True, exist_ok=True)
@@ -160,7 +168,7 @@ def _workplace(root: Path) -> Iterator[Path]:
             yield Path(folder)
 
 
-def _build_both(comparison: Comparison, python: str, folder: Path, console: Console) -> tuple[Side, Side]:
+def build_both(comparison: Comparison, python: str, folder: Path, console: Console) -> tuple[Side, Side]:
     """Both sides, built at the same time; each with the head's benchmarks."""
     configuration = folder / "asv.conf.json"
     configuration.write_text(comparison.read("asv.conf.json"))

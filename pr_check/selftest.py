@@ -13,13 +13,14 @@ measurement can be made in parts; ``table`` writes what all of them say to ``pr_
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
 import multiprocessing
 import os
 import random
 import re
 import statistics
-import subprocess
 import sys
 import time
 from contextlib import contextmanager
@@ -28,10 +29,13 @@ from typing import TYPE_CHECKING, Any
 
 from asv.commands.compare import _is_result_better
 from asv_runner.statistics import compute_stats
+from rich.console import Console
 
 from . import judge
+from .__main__ import build_both, check, parse, workplace
 from .cells import TIMES, Cell
 from .commits import find_comparison, git
+from .errors import SetUpError
 from .mutants import MUTANTS, Mutant
 from .sampling import Evidence, Sampling, Series
 from .verdict import judge_evidence
@@ -58,8 +62,10 @@ PLACES = {
     "python": (_CALLED, f"{_CALLED}    for _ in range({{0}}):\n        pass\n"),
     "commit": (
         _INSERT,
-        f"{_INSERT}                _until = time.perf_counter() + {{0}} / 1e6\n                "
-         "while time.perf_counter() < _until:\n                    pass\n",
+        (
+            f"{_INSERT}                _until = time.perf_counter() + {{0}} / 1e6\n"
+            "                while time.perf_counter() < _until:\n                    pass\n"
+        ),
     ),
 }
 
@@ -103,27 +109,21 @@ class Laboratory:
         return self.commit("sqlite_writes/database.py", old, new.format(round(amount)), f"Slower: {place} {amount:.0f}")
 
     def check(self, head: str, *options: str) -> dict[str, Any]:
-        """A whole check of that commit, as people run it: what it ended with, its report, its samples, its duration."""
+        """A whole check of that commit: what it ended with, its report, its samples, its duration."""
         report, raw = self.clone / ".asv" / "report.json", self.clone / ".asv" / "raw.json"
         for file in (report, raw):
             file.unlink(missing_ok=True)
+        result: dict[str, Any] = {}
         started = time.monotonic()
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "pr_check", self.base, head),
-                *("--json", str(report), "--raw", str(raw), *options),
-            ],
-            cwd=self.clone,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        result: dict[str, Any] = {"status": done.returncode, "seconds": round(time.monotonic() - started, 1)}
+        with contextlib.redirect_stdout(io.StringIO()):
+            try:
+                files = ("--json", str(report), "--raw", str(raw))
+                result["status"] = check(parse([self.base, head, *files, *options]), self.clone)
+            except SetUpError as error:
+                result["status"], result["said"] = 4, str(error)
+        result["seconds"] = round(time.monotonic() - started, 1)
         if report.exists():
             result["judgement"] = json.loads(report.read_text())["judgement"]
-        else:
-            result["said"] = done.stderr.strip()[-300:]
         if raw.exists():
             result["raw"] = json.loads(raw.read_text())
         return result
@@ -131,14 +131,10 @@ class Laboratory:
     @contextmanager
     def sides(self, head: str) -> Iterator[tuple[Side, Side]]:
         """Both sides, built, to take samples of single benchmarks with the check's own code."""
-        from rich.console import Console
-
-        from .__main__ import _build_both, _workplace
-
         comparison = find_comparison(self.clone, self.base, head)
-        with _workplace(self.clone) as folder:
+        with workplace(self.clone) as folder:
             python = "{}.{}".format(*sys.version_info)
-            base, after = _build_both(comparison, python, folder, Console(stderr=True))
+            base, after = build_both(comparison, python, folder, Console(stderr=True))
             try:
                 yield base, after
             finally:
@@ -432,8 +428,10 @@ def _rare_rows(results: list[dict[str, Any]]) -> list[str]:
         return []
     found = sum(one["found"] for one in trials)
     return [
-        f"**A failure in 10% of bursts, on the head only**: found in {found} of {len(trials)} checks of that kind of "
-         f"evidence alone (95% interval {_interval(found, len(trials))}).",
+        (
+            f"**A failure in 10% of bursts, on the head only**: found in {found} of {len(trials)} checks of that kind of "
+            f"evidence alone (95% interval {_interval(found, len(trials))})."
+        ),
         "",
     ]
 
