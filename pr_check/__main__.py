@@ -75,7 +75,6 @@ def _wrong_usage(message: str) -> None:
 
 def main(arguments: list[str]) -> int:
     """Run one check; every way out is one line and a status."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended politely, it cleans up as after Ctrl-C
     try:
         return check(parse(arguments), Path.cwd())
     except SetUpError as error:
@@ -304,4 +303,5 @@ def _print(report: Report, console: Console) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended politely, it cleans up as after Ctrl-C
     sys.exit(main(sys.argv[1:]))

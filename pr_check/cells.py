@@ -58,6 +58,6 @@ COSTS = tuple(
 )  # fmt: skip
 
 PROMISES = (
-    *(Cell(f"promises({settings!r})", settings, "promises", {"settings": settings}) for settings in SETTINGS),
+    *(Cell(f"promises({settings!r})", settings, "promises", {"settings": settings}, 20.0) for settings in SETTINGS),
     Cell("accounting", "", "accounting", {}, 60.0),
 )

@@ -6,6 +6,8 @@ confirmation never share a sample.
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import time
 from dataclasses import dataclass, field
@@ -43,6 +45,7 @@ LEAST_SECONDS = 15.0  # for each of the two, however short the limit is
 # Bursts in which a failure is looked for again; among so many, one that occurs in 10% of bursts is seen 7 times or more
 # in 97% of checks, and 7 to 0 is significant.
 CONFIRMING_BURSTS = 130
+LOOKS_AT_FAILURES = (8, 20, 50, CONFIRMING_BURSTS)
 MOST_TIMEOUTS = 2
 
 # A cost that varies counts only if all of so many runs of head exceed all of base: 1 in 12,870 by chance.
@@ -81,12 +84,6 @@ class Series:
         return sum(bool(answer.get("timed out")) for answer in (*self.base, *self.head))
 
 
-def refuse_to_go_on(series: Series) -> None:
-    """``SetUpError`` if base itself does not end: then there is nothing to compare with."""
-    if sum(bool(answer.get("timed out")) for answer in series.base) >= MOST_TIMEOUTS:
-        raise SetUpError(f"{series.cell.name} hangs on the base: {series.base[-1]['error']}")
-
-
 def has_failed(answer: Answer) -> bool:
     """Whether rows failed, were lost or doubled, or there was no answer at all."""
     if "not possible" in answer:
@@ -112,6 +109,10 @@ class Evidence:
     durations: dict[str, float] = field(default_factory=dict)
 
 
+class HeadHangsError(Exception):
+    """Samples of the head do not end, and there is no point in waiting for more of them."""
+
+
 class Sampling:
     """One check's sampling: two sides, a seeded order, and a moment on ``time.monotonic`` by which it ends."""
 
@@ -121,11 +122,16 @@ class Sampling:
         self.base, self.head, self.order, self.until, self.progress = base, head, order, until, progress
         self.evidence = Evidence()
         self._started = time.monotonic()
+        self._timeouts = {"base": 0, "head": 0}
         self._control = base.databases / "control"
 
     def run(self) -> Evidence:
         """Everything, the strongest evidence first; then anew what is flagged."""
-        limit = self.until - self._started
+        with contextlib.suppress(HeadHangsError):
+            self._run(self.until - self._started)
+        return self.evidence
+
+    def _run(self, limit: float) -> None:
         self.sample_exact()
         self._note_duration("exact costs and promises")
         self.sample_failures(time.monotonic() + SHARE_OF_BIG_BURSTS * limit)
@@ -135,7 +141,6 @@ class Sampling:
         self.until = max(self.until, time.monotonic() + LEAST_SECONDS)
         self.confirm()
         self._note_duration("confirmation")
-        return self.evidence
 
     def _note_duration(self, what: str) -> None:
         so_far = sum(self.evidence.durations.values())
@@ -164,7 +169,7 @@ class Sampling:
         until = time.monotonic() + series.cell.deadline
         series.base.append(self.base.receive(until))
         series.head.append(self.head.receive(until))
-        refuse_to_go_on(series)
+        self._stop_if_it_hangs(series)
 
     # ------------------------------------------------------------------------------------------- evidence of failing
 
@@ -174,7 +179,7 @@ class Sampling:
         for _ in range(len(LOOKS)):
             for series in self.evidence.failures:
                 per_pair = series.seconds / len(series.base) if series.base else 0.0
-                if time.monotonic() + per_pair < until and series.timed_out() < MOST_TIMEOUTS:
+                if time.monotonic() + per_pair < until:
                     self.add_pair(series)
                     self.progress("bursts of many workers", 0.0)
 
@@ -191,8 +196,7 @@ class Sampling:
             self._measure_control()
             self.progress("times", 1 - len(open_series) / len(self.evidence.times))
             decided = len(series.base) in LOOKS and self._is_decided(series, questions)
-            hopeless = series.timed_out() >= MOST_TIMEOUTS or self._is_impossible(series)
-            if decided or hopeless or len(series.base) >= LOOKS[-1]:
+            if decided or self._is_impossible(series) or len(series.base) >= LOOKS[-1]:
                 open_series.remove(series)
         for series in open_series:
             self._is_decided(series, questions)
@@ -221,13 +225,14 @@ class Sampling:
     # ------------------------------------------------------------------------------------------------- confirmation
 
     def confirm(self) -> None:
-        """Sample anew what is flagged: times as many pairs as flagged them, failures until they are decided."""
+        """Sample anew what is flagged: times as often as their noise asks for, failures until they are decided."""
         suspects = [series for series in (*self.evidence.times, *self.evidence.failures) if is_suspect(series)]
+        suspects.sort(key=lambda series: series.seconds / len(series.base))
         self.evidence.suspected = {series.cell.name for series in suspects}
         slow = [series for series in self.evidence.times if series.cell.name in self.evidence.flagged]
         for series in suspects:
             self._confirm_failure(series, self.until if not slow else (time.monotonic() + self.until) / 2)
-        wanted = {series.cell.name: max(len(series.base), 2 * FEWEST_PAIRS) for series in slow}
+        wanted = {series.cell.name: _confirming_pairs(series) for series in slow}
         confirming = [Series(series.cell) for series in slow]
         self.evidence.confirmed_times = confirming
         while unfinished := [one for one in confirming if len(one.base) < wanted[one.cell.name]]:
@@ -240,10 +245,10 @@ class Sampling:
     def _confirm_failure(self, flagged: Series, until: float) -> None:
         series = Series(flagged.cell)
         self.evidence.confirmed_failures.append(series)
-        while len(series.base) < CONFIRMING_BURSTS and series.timed_out() < MOST_TIMEOUTS:
-            if len(series.base) in (8, 20, 50) and fails_more(series):
+        while len(series.base) < CONFIRMING_BURSTS:
+            if fails_always(flagged, series) or (len(series.base) in LOOKS_AT_FAILURES and fails_more(series)):
                 return
-            if time.monotonic() > until and len(series.base) >= 3:
+            if time.monotonic() > until:
                 self.evidence.cut_short.add(series.cell.name)
                 return
             self.add_pair(series)
@@ -258,8 +263,19 @@ class Sampling:
         self.order.shuffle(sides)
         for side, answers in sides:
             answers.append(side.ask(series.cell.sample, series.cell.arguments, series.cell.deadline))
-        refuse_to_go_on(series)
+        self._stop_if_it_hangs(series)
         series.seconds += time.monotonic() - started
+
+    def _stop_if_it_hangs(self, series: Series) -> None:
+        """Twice is enough: on the base there is nothing to compare with, and on the head nothing more to find out."""
+        if series.base[-1].get("timed out"):
+            self._timeouts["base"] += 1
+        elif series.head[-1].get("timed out"):
+            self._timeouts["head"] += 1
+        if self._timeouts["base"] >= MOST_TIMEOUTS:
+            raise SetUpError(f"{series.cell.name} hangs on the base: {series.base[-1]['error']}")
+        if self._timeouts["head"] >= MOST_TIMEOUTS:
+            raise HeadHangsError
 
     def _measure_control(self) -> None:
         """The same work every time, of processor and disk, that no commit has a part in."""
@@ -269,6 +285,14 @@ class Sampling:
             file.write(bytes(4096))
             os.fdatasync(file.fileno()) if hasattr(os, "fdatasync") else os.fsync(file.fileno())
         self.evidence.control.append(time.monotonic() - started)
+
+
+def _confirming_pairs(series: Series) -> int:
+    """As many as show the change, taken for smaller than it seemed: what is flagged was flagged with some luck."""
+    base, head = series.times()
+    effect = max(math.log(TARGET), 0.7 * math.log(judge.compare(base, head).factor))
+    needed = judge.pairs_needed(base, head, effect, CONFIRMATION_LEVEL)
+    return min(max(needed, 2 * FEWEST_PAIRS), LOOKS[-1])
 
 
 def is_exact(series: Series) -> bool:
@@ -289,7 +313,13 @@ def is_suspect(series: Series) -> bool:
 
 def fails_more(series: Series) -> bool:
     """Whether head fails more often than base, sure enough for one of the looks at it."""
-    return judge.fails_more(*series.failed()) < CONFIRMATION_LEVEL / 4
+    return judge.fails_more(*series.failed()) < CONFIRMATION_LEVEL / len(LOOKS_AT_FAILURES)
+
+
+def fails_always(first: Series, fresh: Series) -> bool:
+    """Whether head failed every time and base never, in at least three fresh samples too."""
+    failures = [series.failed() for series in (first, fresh)]
+    return len(fresh.base) >= 3 and all(base[0] == 0 and head[0] == head[1] for base, head in failures)
 
 
 def steal() -> tuple[int, int]:

@@ -429,7 +429,7 @@ def _rare_rows(results: list[dict[str, Any]]) -> list[str]:
     found = sum(one["found"] for one in trials)
     return [
         (
-            f"**A failure in 10% of bursts, on the head only**: found in {found} of {len(trials)} checks of that kind of "
+            f"**A failure in 10% of bursts, on the head only**: found in {found} of {len(trials)} checks of that "
             f"evidence alone (95% interval {_interval(found, len(trials))})."
         ),
         "",

@@ -15,6 +15,7 @@ from .sampling import (
     VARYING,
     Evidence,
     Series,
+    fails_always,
     fails_more,
     is_slower,
     is_suspect,
@@ -175,11 +176,13 @@ def _judge_suspect(series: Series, fresh: Series, both: Series, evidence: Eviden
     (base, base_count), (head, head_count) = both.failed()
     chance = judge.fails_more(*fresh.failed()) if fresh.base else 1.0
     impossible = _sum(both.head, "lost", "duplicated") > 0 and _sum(both.base, "lost", "duplicated") == 0
-    enough = len(fresh.base) >= 3 or fresh.timed_out() > 1
-    always = head == head_count and base == 0 and enough
-    confirmed = fails_more(fresh) or always or impossible if fresh.base else impossible
+    hangs = both.timed_out() > 0
+    always = fails_always(series, fresh)
+    confirmed = impossible or always or hangs or (bool(fresh.base) and fails_more(fresh))
     if impossible:
         evidence_in_words = "rows acknowledged and then lost, or there twice: once is enough"
+    elif hangs:
+        evidence_in_words = "it does not end, where the base does"
     elif always:
         evidence_in_words = "never on the base, every time on the head"
     else:
@@ -197,7 +200,7 @@ def _judge_suspect(series: Series, fresh: Series, both: Series, evidence: Eviden
     )
     if confirmed:
         judgement.findings.append(finding)
-    elif chance < STILL_SUSPECT and series.cell.name in evidence.cut_short:
+    elif series.cell.name in evidence.cut_short and (chance < STILL_SUSPECT or len(fresh.base) < 3):
         judgement.suspicions.append(finding)
     else:
         judgement.notes.append(

@@ -59,7 +59,7 @@ def burst_with_kills(database: str, chance: random.Random, longest: float) -> Co
 def bursts_with_kills(database: str, bursts: int, seed: int) -> Counter[str]:
     """The sum over many bursts into one table, the moments of the kills spread over longer and shorter times."""
     create_table(database, "grouped")
-    chance = random.Random(seed)  # noqa: S311 no secret
+    chance = random.Random(seed)
     found: Counter[str] = Counter()
     for _ in range(bursts):
         found += burst_with_kills(database, chance, chance.choice([0.0003, 0.001, 0.005, 0.03]))

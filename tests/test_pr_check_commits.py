@@ -1,0 +1,164 @@
+"""Which commits are compared, what is refused, and what is answered at once: real repositories, the real command."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pr_check.commits import AcceptedCost, accepted_costs, find_comparison
+from pr_check.errors import SetUpError
+
+from .conftest import PROJECT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+IDENTITY = {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+
+
+def git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, env={**os.environ, **IDENTITY}, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def commit(folder: Path, name: str, text: str, message: str = "A change") -> str:
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(text)
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", message)
+    return git(folder, "rev-parse", "HEAD")
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository with a main branch of two commits, and a branch that left it after the first."""
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    git(folder, "init", "-q", "-b", "main")
+    commit(folder, "sqlite_writes/__init__.py", "")
+    git(folder, "checkout", "-qb", "topic")
+    commit(folder, "README.md", "words")
+    git(folder, "checkout", "-q", "main")
+    commit(folder, "sqlite_writes/__init__.py", "# main went on")
+    git(folder, "checkout", "-q", "topic")
+    return folder
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from pr_check.__main__ import main; sys.exit(main(sys.argv[1:]))",
+            *arguments,
+        ],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    """What a check said that could not be made."""
+    assert done.returncode == 4, done.stdout + done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("pr_check: ")
+    return line.removeprefix("pr_check: ")
+
+
+def test_the_base_is_the_merge_base_with_the_main_branch(repository: Path) -> None:
+    comparison = find_comparison(repository, None, "HEAD")
+    assert comparison.base == git(repository, "rev-parse", "main^")
+    assert comparison.changed == ("README.md",)
+    assert comparison.measurable == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "measured"),
+    [
+        ("sqlite_writes/pool.py", True),
+        ("benchmarks/burst.py", True),
+        ("setup.py", True),
+        ("asv.conf.json", True),
+        ("pr_check/judge.py", False),
+        ("docs/setup.py", False),
+        ("sqlite_writes.md", False),
+    ],
+)
+def test_only_what_can_change_a_result_is_measured(repository: Path, name: str, measured: bool) -> None:
+    commit(repository, name, "other")
+    assert (name in find_comparison(repository, None, "HEAD").measurable) == measured
+
+
+def test_a_change_of_words_alone_is_answered_at_once(repository: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.md"
+    done = run(repository, "--report", str(report))
+    assert done.returncode == 0, done.stderr
+    assert "nothing to measure: 1 changed files" in done.stdout
+    assert "nothing to measure" in report.read_text()
+    assert not (repository / ".asv").exists()
+
+
+def test_a_commit_against_itself_is_answered_at_once(repository: Path) -> None:
+    assert "nothing to measure: nothing changed" in run(repository, "HEAD", "HEAD").stdout
+
+
+def test_an_uncommitted_change_is_refused_where_it_would_be_measured(repository: Path) -> None:
+    (repository / "README.md").write_text("other words")
+    assert run(repository).returncode == 0
+    (repository / "sqlite_writes" / "new.py").write_text("")
+    said = one_line(run(repository))
+    assert said == "sqlite_writes/new.py: uncommitted changes would not be measured; commit or stash them"
+    assert run(repository, "main^", "main^").returncode == 0  # another commit than the one that is checked out
+
+
+@pytest.mark.parametrize("name", ["nowhere", "HEAD~99", "", "--upload-pack=x"])
+def test_an_unknown_commit_is_named(repository: Path, name: str) -> None:
+    with pytest.raises(SetUpError, match=r"is not a commit of this repository|is no name of a commit"):
+        find_comparison(repository, name, "HEAD")
+
+
+def test_an_unknown_commit_is_one_line(repository: Path) -> None:
+    assert one_line(run(repository, "nowhere")) == "'nowhere' is not a commit of this repository"
+
+
+def test_a_shallow_clone_is_refused(repository: Path, tmp_path: Path) -> None:
+    git(tmp_path, "clone", "-q", "--depth", "1", f"file://{repository}", "shallow")
+    assert "shallow" in one_line(run(tmp_path / "shallow"))
+
+
+def test_no_repository_and_no_main_branch(tmp_path: Path) -> None:
+    assert "not a git repository" in one_line(run(tmp_path))
+    git(tmp_path, "init", "-q", "-b", "other")
+    commit(tmp_path, "a", "")
+    assert "there is no main branch" in one_line(run(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--time-limit", "0"], ["--time-limit", "x"], ["--seed", "x"], ["--what"], ["a", "b", "c"]]
+)
+def test_wrong_usage_is_one_line(repository: Path, wrong: list[str]) -> None:
+    assert "--help" in one_line(run(repository, *wrong))
+
+
+def test_a_cost_is_accepted_by_a_trailer_or_in_the_text() -> None:
+    text = "A change\r\n\r\nAccept-Cost: bytes_written +4,096 a page for the index\r\nSigned-off-by: x"
+    assert accepted_costs("", text) == [AcceptedCost("bytes_written", 4096.0, "a page for the index")]
+    assert accepted_costs("Accept-Cost: syncs -1 on purpose") == [AcceptedCost("syncs", -1.0, "on purpose")]
+
+
+@pytest.mark.parametrize(
+    "line", ["Accept-Cost: all", "Accept-Cost: bytes_written 4096 x", "Accept-Cost: syncs +1", "Accept-Cost: a +. x"]
+)
+def test_a_line_that_accepts_nothing_is_refused(repository: Path, line: str) -> None:
+    commit(repository, "sqlite_writes/x.py", "", f"A change\n\n{line}")
+    assert one_line(run(repository)).startswith(repr(line))

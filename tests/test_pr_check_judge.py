@@ -1,0 +1,125 @@
+"""The statistics of the check: known answers, and simulations with seeds of what it promises of itself."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from scipy import stats
+
+from pr_check import judge
+from pr_check.sampling import CONFIRMATION_LEVEL, LOOKS, SCREENING_LEVEL, is_slower
+
+
+def pairs(order: random.Random, count: int, factor: float, noise: float = 0.1) -> tuple[list[float], list[float]]:
+    """Times of base and head with a common drift, heavy tails, and a factor between them."""
+    base, head = [], []
+    for number in range(count):
+        drift = 1 + 0.3 * math.sin(number / 7)
+        for times, slower in ((base, 1.0), (head, factor)):
+            tail = 3.0 if order.random() < 0.03 else 1.0
+            times.append(0.01 * drift * slower * tail * math.exp(order.gauss(0, noise / math.sqrt(2))))
+    return base, head
+
+
+def test_the_estimate_is_the_median_of_all_pairwise_means() -> None:
+    values = [0.0, 1.0, 2.0, 9.0]
+    means = sorted((a + b) / 2 for i, a in enumerate(values) for b in values[i:])
+    estimate, low, high = judge.hodges_lehmann(values, 0.95)
+    assert estimate == (means[4] + means[5]) / 2
+    assert (low, high) == (0.0, 9.0)  # four values cannot give an interval of 95%
+
+
+@pytest.mark.parametrize("count", [6, 12, 40])
+def test_the_interval_holds_the_truth_as_often_as_it_says(count: int) -> None:
+    order = random.Random(count)
+    held = 0
+    for _ in range(400):
+        _, low, high = judge.hodges_lehmann([order.gauss(1, 1) for _ in range(count)], 0.95)
+        held += low <= 1 <= high
+    assert 0.92 <= held / 400 <= 0.99
+
+
+def test_wilcoxon_is_scipys() -> None:
+    order = random.Random(1)
+    for count in (12, 60):
+        ratios = [order.gauss(0.1, 1) for _ in range(count)]
+        assert judge.slower(ratios) == pytest.approx(stats.wilcoxon(ratios, alternative="greater").pvalue, rel=0.02)
+    assert judge.slower([0.0, 0.0]) == 1.0
+
+
+def test_holm_multiplies_the_smallest_by_all_questions_and_keeps_the_order() -> None:
+    assert judge.holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+    assert judge.holm([0.9, 0.8]) == [1.0, 1.0]
+    assert judge.holm([]) == []
+
+
+def test_fisher_on_counts() -> None:
+    assert judge.fails_more((0, 3), (3, 3)) == pytest.approx(1 / 20)
+    assert judge.fails_more((0, 130), (7, 130)) == pytest.approx(0.0071, abs=0.0002)
+    assert judge.fails_more((5, 10), (5, 10)) > 0.5
+
+
+def test_clopper_pearson_gives_the_bounds_that_a_clean_record_proves() -> None:
+    assert judge.clopper_pearson(0, 299, 0.90)[1] == pytest.approx(0.01, abs=0.0001)
+    assert judge.clopper_pearson(59, 59, 0.90)[0] == pytest.approx(0.95, abs=0.001)
+
+
+def first_flagging_look(base: list[float], head: list[float], last: int) -> int | None:
+    """The look of a check of 13 benchmarks at which this one would have been flagged."""
+    looks = (look for look in LOOKS if look <= last)
+    return next((n for n in looks if is_slower(judge.compare(base[:n], head[:n]), SCREENING_LEVEL / 13)), None)
+
+
+def test_two_that_do_the_same_are_hardly_ever_flagged_and_never_confirmed() -> None:
+    order = random.Random(2)
+    flagged = confirmed = 0
+    for _ in range(200):
+        if first_flagging_look(*pairs(order, 96, 1.0), last=96):
+            flagged += 1
+            confirmed += is_slower(judge.compare(*pairs(order, 24, 1.0)), CONFIRMATION_LEVEL)
+    assert flagged <= 3  # 13 benchmarks at 0.05 together: 0.4% of the trials each
+    assert confirmed == 0
+
+
+def test_five_percent_is_found_among_ten_percent_of_noise() -> None:
+    order = random.Random(3)
+    found = 0
+    for _ in range(40):
+        base, head = pairs(order, LOOKS[-1], 1.05)
+        look = first_flagging_look(base, head, LOOKS[-1])
+        if look is not None:
+            needed = judge.pairs_needed(base[:look], head[:look], math.log(1.05), CONFIRMATION_LEVEL)
+            found += is_slower(judge.compare(*pairs(order, needed, 1.05)), CONFIRMATION_LEVEL)
+    assert found >= 38
+
+
+def test_a_change_below_the_benchmarks_own_noise_is_none() -> None:
+    restless = [1.0, 1.5] * 20  # differs from itself by half
+    change = judge.compare(restless, [1.1 * time for time in restless])
+    assert change.chance < 1e-6
+    assert change.factor < change.floor
+    assert not is_slower(change, 0.01)
+
+
+@pytest.mark.parametrize("count", [12, 40, 100])
+def test_what_would_have_been_noticed_is_noticed(count: int) -> None:
+    order = random.Random(count)
+    found = 0
+    for _ in range(20):
+        noticed = judge.noticed(*pairs(order, count, 1.0), SCREENING_LEVEL / 13)
+        found += sum(judge.compare(*pairs(order, count, noticed)).chance < SCREENING_LEVEL / 13 for _ in range(5))
+    assert found >= 80  # 95% for this very noise; other samples of 12 have another
+
+
+def test_so_few_pairs_that_no_order_of_them_is_unlikely_notice_nothing() -> None:
+    assert judge.noticed([1.0] * 10, [1.1] * 10, SCREENING_LEVEL / 13) == math.inf
+    assert judge.noticed([1.0] * 11, [1.1] * 11, SCREENING_LEVEL / 13) < math.inf
+
+
+def test_surely_below_needs_enough_pairs() -> None:
+    order = random.Random(5)
+    assert not judge.surely_below(*pairs(order, 6, 1.0), 1.05, 0.995)
+    assert judge.surely_below(*pairs(order, 300, 1.0), 1.05, 0.995)
+    assert not judge.surely_below(*pairs(order, 300, 1.06), 1.05, 0.995)
