@@ -111,7 +111,7 @@ def _critical_rank_sum(count: int, level: float) -> float:
     """The least sum of positive ranks whose chance is below the level: exact up to 50 pairs, then nearly."""
     if count > 50:
         middle, deviation = count * (count + 1) / 4, math.sqrt(count * (count + 1) * (2 * count + 1) / 24)
-        return middle + float(stats.norm.isf(level)) * deviation
+        return float(middle + stats.norm.isf(level) * deviation)
     ways = np.zeros(count * (count + 1) // 2 + 1)
     ways[0] = 1
     for rank in range(1, count + 1):
@@ -125,7 +125,7 @@ def pairs_needed(base: Sequence[float], head: Sequence[float], effect: float, le
     ratios = log_ratios(base, head)
     _, low, high = hodges_lehmann(ratios, CONFIDENCE)
     deviation = (high - low) / 2 / float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * math.sqrt(len(ratios))
-    return math.ceil(((stats.norm.isf(level) + stats.norm.ppf(0.99)) * deviation / effect) ** 2)
+    return math.ceil((float(stats.norm.isf(level) + stats.norm.ppf(0.99)) * deviation / effect) ** 2)
 
 
 def surely_below(base: Sequence[float], head: Sequence[float], factor: float, confidence: float) -> bool:

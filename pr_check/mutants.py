@@ -44,7 +44,7 @@ MUTANTS = (
            "REGRESSION", r"SQL statement per row \(new: SELECT"),
     Mutant("an extra commit", _DATABASE, *_after_commit(
         'connection.execute("UPDATE messages SET ts = ts WHERE rowid = 1"); connection.commit()'),
-           "REGRESSION", r"sync.* per row"),
+           "REGRESSION", r"new: COMMIT"),
     Mutant("a sync too many", _DATABASE, *_after_commit(
         "descriptor = os.open(database, os.O_RDONLY); os.fsync(descriptor); os.close(descriptor)"),
            "REGRESSION", r"\+1 sync per row"),

@@ -85,11 +85,19 @@ def sequence(rows: int, settings: str, storage: str) -> Sample:
 
 
 def suite(benchmark: str, parameters: list[Any]) -> Sample:
-    """The one report that a class of the suite makes for these parameters."""
+    """The one report that a class of the suite makes for these parameters.
+
+    In a folder of its own, because the suite leaves reports in the current one, and reads those that it finds there.
+    """
+    from benchmarks.common import database_path
+
     module, name = benchmark.split(".")
     cell = getattr(importlib.import_module(f"benchmarks.{module}"), name)()
-    cell.setup(*parameters)
-    report: Sample = cell.reports[0]
+    with database_path() as database:
+        os.chdir(os.path.dirname(database))
+        cell.setup(*parameters)
+        report: Sample = cell.reports[0]
+        os.chdir("/")
     return report
 
 

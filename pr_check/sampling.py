@@ -156,7 +156,7 @@ class Sampling:
                 series.append(one)
                 self._add_both_at_once(one)
                 if one.base[0] != one.head[0]:  # is it the same every time, on each side?
-                    again = 3
+                    again = 2
                     while len(one.base) < again and not one.timed_out():
                         self._add_both_at_once(one)
                         if cells is COSTS and not is_exact(one):

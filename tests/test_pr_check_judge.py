@@ -14,7 +14,8 @@ from pr_check.sampling import CONFIRMATION_LEVEL, LOOKS, SCREENING_LEVEL, is_slo
 
 def pairs(order: random.Random, count: int, factor: float, noise: float = 0.1) -> tuple[list[float], list[float]]:
     """Times of base and head with a common drift, heavy tails, and a factor between them."""
-    base, head = [], []
+    base: list[float] = []
+    head: list[float] = []
     for number in range(count):
         drift = 1 + 0.3 * math.sin(number / 7)
         for times, slower in ((base, 1.0), (head, factor)):
