@@ -1,0 +1,308 @@
+"""From evidence to a verdict: each rule on evidence that is made up, so that every case is there."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pr_check.cells import COSTS, FAILURES, PROMISES, TIMES
+from pr_check.commits import AcceptedCost
+from pr_check.sampling import Evidence, Series
+from pr_check.verdict import judge_evidence
+
+if TYPE_CHECKING:
+    from pr_check.findings import Judgement
+
+COST = {
+    "bytes_written": 16_924.0,
+    "write_calls": 10.0,
+    "syncs": 4.0,
+    "sql_statements": 3.0,
+    "virtual_machine_steps": 32.0,
+    "python_calls": 46.0,
+}
+PROMISE: dict[str, Any] = {
+    "journal mode": "wal",
+    "synchronous": 2,
+    "busy timeout": 5,
+    "wait for a lock": 0.3,
+    "error behind a lock": "SQLITE_BUSY",
+    "connections left open": 0,
+    "files left beside the database": ["-queue"],
+    "rows kept of 2": 2,
+    "statements": ["BEGIN", "INSERT", "COMMIT"],
+    "schema": ["CREATE TABLE messages (msg)"],
+}
+
+
+def value(**named: Any) -> dict[str, Any]:
+    return {"value": named}
+
+
+def burst(**named: Any) -> dict[str, Any]:
+    return value(**{"seconds": 0.04, "attempted": 8, "failed": 0, "lost": 0, "duplicated": 0, "errors": {}, **named})
+
+
+def timed(factor: float, count: int, noise: float = 0.05, seed: int = 1) -> Series:
+    order = random.Random(seed)
+    series = Series(TIMES[5])
+    for _ in range(count):
+        series.base.append(burst(seconds=0.04 * (1 + noise * order.random())))
+        series.head.append(burst(seconds=0.04 * factor * (1 + noise * order.random())))
+    return series
+
+
+def all_timed() -> list[Series]:
+    """Every benchmark, with nothing slower."""
+    return [Series(cell, *([burst(seconds=0.04 + 0.001 * n) for n in range(12)] for _ in range(2))) for cell in TIMES]
+
+
+def costs(head: dict[str, float], *, runs: int = 2, base: dict[str, float] | None = None) -> Evidence:
+    series = Series(COSTS[0], [value(**COST, **(base or {}))] * runs, [value(**{**COST, **head})] * runs)
+    return Evidence(costs=[series], times=all_timed())
+
+
+def promises(**head: Any) -> Evidence:
+    facts = {name.replace("_", " "): fact for name, fact in head.items()}
+    series = Series(PROMISES[1], [value(**PROMISE)] * 2, [value(**{**PROMISE, **facts})] * 2)
+    return Evidence(promises=[series], times=all_timed())
+
+
+def causes(judgement: Judgement) -> list[str]:
+    return [finding.cause for finding in judgement.findings]
+
+
+def test_nothing_worse_passes() -> None:
+    judgement = judge_evidence(Evidence(times=all_timed()), [])
+    assert (judgement.verdict, judgement.findings, judgement.suspicions, judgement.notes) == ("PASS", [], [], [])
+    assert all(timing.noticed for timing in judgement.timings)
+
+
+def test_too_few_pairs_everywhere_is_inconclusive() -> None:
+    assert judge_evidence(Evidence(times=[timed(1.0, 5)]), []).verdict == "INCONCLUSIVE"
+
+
+# ------------------------------------------------------------------------------------------------------------- costs
+
+
+@pytest.mark.parametrize(
+    ("metric", "more", "cause"),
+    [
+        ("bytes_written", 4120, "+4,120 bytes written per row"),
+        ("syncs", 1, "+1 sync per row"),
+        ("write_calls", 2, "+2 write calls per row"),
+        ("python_calls", 0.1, "+0.1 Python calls per row"),
+        ("virtual_machine_steps", 9, "+9 steps of SQLite's virtual machine per row"),
+    ],
+)
+def test_one_more_of_anything_exact_is_a_regression_and_says_so(metric: str, more: float, cause: str) -> None:
+    judgement = judge_evidence(costs({metric: COST[metric] + more}), [])
+    assert (judgement.verdict, causes(judgement)) == ("REGRESSION", [cause])
+    assert judgement.findings[0].confirmed
+
+
+def test_a_lower_cost_is_a_note_but_not_one_sync_less() -> None:
+    judgement = judge_evidence(costs({"bytes_written": 16_000.0}), [])
+    assert judgement.verdict == "PASS"
+    assert "improved, -924 bytes written per row" in judgement.notes[0]
+    judgement = judge_evidence(costs({"syncs": 3.0}), [])
+    assert judgement.verdict == "NEW FAILURE"
+    assert "-1 sync per row: rows may be acknowledged before they are safe" in causes(judgement)
+
+
+def test_a_cost_that_varies_is_a_finding_only_if_all_of_many_runs_are_higher() -> None:
+    def varying(low: float, runs: int) -> Evidence:
+        evidence = Evidence(times=all_timed())
+        evidence.costs = [
+            Series(
+                COSTS[0],
+                [value(**{**COST, "python_calls": 46.0 + n % 2}) for n in range(runs)],
+                [value(**{**COST, "python_calls": low + n % 2}) for n in range(runs)],
+            )
+        ]
+        return evidence
+
+    assert judge_evidence(varying(50, 2), []).verdict == "PASS"
+    assert judge_evidence(varying(50, 8), []).verdict == "REGRESSION"
+    assert judge_evidence(varying(46, 8), []).verdict == "PASS"
+
+
+def test_a_cost_that_a_platform_cannot_count_is_n_a() -> None:
+    evidence = costs({})
+    for answers in (evidence.costs[0].base, evidence.costs[0].head):
+        answers[0] = answers[1] = value(**{**COST, "syncs": None})
+    judgement = judge_evidence(evidence, [])
+    assert judgement.verdict == "PASS"
+    assert ("cost.InsertCost('default', 'disk') syncs", "n/a", "n/a") in judgement.costs
+
+
+@pytest.mark.parametrize(
+    ("accepted", "verdict"),
+    [
+        (AcceptedCost("bytes_written", 4096, "a page"), "PASS"),
+        (AcceptedCost("bytes_written", 4095, "a page"), "REGRESSION"),
+        (AcceptedCost("write_calls", 4096, "a page"), "REGRESSION"),
+        (AcceptedCost("bytes_written", -4096, "a page"), "REGRESSION"),
+    ],
+)
+def test_an_accepted_cost_covers_that_metric_up_to_that_amount(accepted: AcceptedCost, verdict: str) -> None:
+    judgement = judge_evidence(costs({"bytes_written": 16_924.0 + 4096}), [accepted])
+    assert judgement.verdict == verdict
+    assert any(note.endswith("accepted: a page") for note in judgement.notes) == (verdict == "PASS")
+
+
+def test_the_statement_that_came_is_named() -> None:
+    evidence = costs({"sql_statements": 4.0})
+    changed = {**PROMISE, "statements": ["BEGIN", "INSERT", "SELECT ?", "COMMIT"]}
+    evidence.promises = [Series(PROMISES[0], [value(**PROMISE)], [value(**changed)])]
+    assert causes(judge_evidence(evidence, [])) == ["+1 SQL statement per row (new: SELECT ?)"]
+
+
+# ---------------------------------------------------------------------------------------------------------- promises
+
+
+@pytest.mark.parametrize(
+    ("broken", "cause"),
+    [
+        ({"journal_mode": "delete"}, "another journal mode"),
+        ({"synchronous": 1}, "weaker level"),
+        ({"synchronous": None}, "weaker level"),
+        ({"busy_timeout": 2}, "shorter time"),
+        ({"wait_for_a_lock": 0.0}, "busy timeout is not kept"),
+        ({"wait_for_a_lock": 3.3}, "busy timeout is not kept"),
+        ({"error_behind_a_lock": "no error"}, "ends in another way"),
+        ({"connections_left_open": 1}, "does not close"),
+        ({"files_left_beside_the_database": ["-queue", "-wal"]}, "other files"),
+        ({"rows_kept_of_2": 1}, "not in the table exactly once"),
+    ],
+)
+def test_a_broken_promise_is_a_failure(broken: dict[str, Any], cause: str) -> None:
+    judgement = judge_evidence(promises(**broken), [])
+    assert judgement.verdict == "NEW FAILURE"
+    assert cause in causes(judgement)[0]
+
+
+@pytest.mark.parametrize(
+    "kept", [{"synchronous": 3}, {"busy_timeout": 60}, {"wait_for_a_lock": 0.4}, {"schema": ["x"]}]
+)
+def test_a_promise_that_is_more_than_kept_is_none(kept: dict[str, Any]) -> None:
+    assert judge_evidence(promises(**kept), []).verdict == "PASS"
+
+
+def test_a_sample_that_fails_on_the_head_alone_is_a_failure_with_its_last_line() -> None:
+    evidence = promises()
+    evidence.promises[0].head = [{"error": "Traceback\nValueError: broken"}] * 2
+    judgement = judge_evidence(evidence, [])
+    assert (judgement.verdict, causes(judgement)) == ("NEW FAILURE", ["ValueError: broken"])
+    evidence.promises[0].base = [{"error": "Traceback\nValueError: broken"}] * 2
+    judgement = judge_evidence(evidence, [])
+    assert judgement.verdict == "PASS"
+    assert "nothing to compare with" in judgement.notes[0]
+
+
+# ---------------------------------------------------------------------------------------------------------- failures
+
+
+def failing(base: int, head: int, count: int, fresh: tuple[int, int, int] | None = None, **named: Any) -> Evidence:
+    def series(base_failed: int, head_failed: int, length: int) -> Series:
+        bad = burst(failed=1, errors={"SQLITE_BUSY": 1}, traceback="Traceback\nlocked", **named)
+        return Series(
+            FAILURES[2],
+            [bad] * base_failed + [burst()] * (length - base_failed),
+            [bad] * head_failed + [burst()] * (length - head_failed),
+        )
+
+    evidence = Evidence(failures=[series(base, head, count)], times=all_timed())
+    evidence.confirmed_failures = [] if fresh is None else [series(*fresh)]
+    return evidence
+
+
+def test_failing_every_time_and_never_before_is_a_failure() -> None:
+    judgement = judge_evidence(failing(0, 1, 1, (0, 3, 3)), [])
+    (finding,) = judgement.findings
+    assert judgement.verdict == "NEW FAILURE"
+    assert (finding.base, finding.head) == ("0 of 4 failed", "4 of 4 failed")
+    assert finding.cause == "4 of 32 rows failed (SQLITE_BUSY 4)"
+    assert finding.details.endswith("locked")
+
+
+def test_failing_now_and_then_needs_fishers_word_on_fresh_samples() -> None:
+    assert judge_evidence(failing(0, 2, 10, (0, 12, 130)), []).verdict == "NEW FAILURE"
+    judgement = judge_evidence(failing(0, 2, 10, (1, 2, 130)), [])
+    assert judgement.verdict == "PASS"
+    assert "not more often when looked at again" in judgement.notes[0]
+
+
+def test_failing_as_often_as_before_is_nothing() -> None:
+    judgement = judge_evidence(failing(3, 3, 10), [])
+    assert (judgement.verdict, judgement.notes) == ("PASS", [])
+
+
+def test_a_suspicion_that_there_was_no_time_to_look_at_again_is_inconclusive() -> None:
+    evidence = failing(0, 3, 10, (0, 2, 6))
+    evidence.cut_short = {FAILURES[2].name}
+    assert judge_evidence(evidence, []).verdict == "PASS"  # p = 0.23 of the fresh ones
+    evidence = failing(0, 3, 10, (0, 4, 6))
+    evidence.cut_short = {FAILURES[2].name}
+    assert judge_evidence(evidence, []).verdict == "INCONCLUSIVE"
+
+
+@pytest.mark.parametrize("wrong", [{"lost": 1}, {"duplicated": 1}])
+def test_one_lost_or_doubled_row_is_enough(wrong: dict[str, int]) -> None:
+    assert judge_evidence(failing(0, 1, 10, (0, 0, 20), **wrong), []).verdict == "NEW FAILURE"
+
+
+def test_a_head_that_hangs_is_a_failure() -> None:
+    evidence = failing(0, 0, 2)
+    evidence.failures[0].head = [{"error": "it did not end within 30 s", "timed out": True}] * 2
+    judgement = judge_evidence(evidence, [])
+    assert (judgement.verdict, causes(judgement)) == ("NEW FAILURE", ["it did not end within 30 s"])
+
+
+def test_what_the_head_can_no_longer_do_is_a_failure() -> None:
+    evidence = failing(0, 0, 2)
+    evidence.failures[0].head = [{"not possible": "this commit has no settings 'grouped'"}] * 2
+    assert causes(judge_evidence(evidence, [])) == ["this commit has no settings 'grouped'"]
+
+
+# ------------------------------------------------------------------------------------------------------------- times
+
+
+def slower(factor: float, fresh_factor: float | None, fresh: int = 40) -> Evidence:
+    flagged = timed(factor, 24)
+    evidence = Evidence(times=[*all_timed()[:5], flagged, *all_timed()[6:]], flagged={flagged.cell.name: 1e-6})
+    if fresh_factor is not None:
+        evidence.confirmed_times = [timed(fresh_factor, fresh, seed=2)]
+    return evidence
+
+
+def test_a_slowdown_that_fresh_samples_confirm_is_a_regression_with_their_estimate() -> None:
+    judgement = judge_evidence(slower(1.30, 1.20), [])
+    (finding,) = judgement.findings
+    assert judgement.verdict == "REGRESSION"
+    assert finding.confirmed
+    assert 19 < float(finding.change.strip("+%")) < 21
+    assert "24 pairs" in finding.evidence
+    assert "40 fresh ones" in finding.evidence
+
+
+def test_a_slowdown_that_fresh_samples_do_not_show_is_a_note() -> None:
+    judgement = judge_evidence(slower(1.30, 1.0), [])
+    assert (judgement.verdict, judgement.findings) == ("PASS", [])
+    assert "not when measured again" in judgement.notes[0]
+
+
+def test_a_slowdown_that_there_was_no_time_to_confirm_is_inconclusive() -> None:
+    assert judge_evidence(slower(1.30, None), []).verdict == "INCONCLUSIVE"
+    evidence = slower(1.30, 1.20, fresh=3)
+    evidence.cut_short = {TIMES[5].name}
+    assert judge_evidence(evidence, []).verdict == "INCONCLUSIVE"
+
+
+def test_faster_is_a_note() -> None:
+    evidence = Evidence(times=[*all_timed()[:5], timed(0.5, 24), *all_timed()[6:]])
+    judgement = judge_evidence(evidence, [])
+    assert judgement.verdict == "PASS"
+    assert "faster, -5" in judgement.notes[0]
