@@ -122,9 +122,9 @@ def escape(text: str) -> str:
 
 
 def _quoted(text: str) -> list[str]:
-    """Text as a block of code, which nothing in it can end: indented, line by line."""
-    text = text[-4 * _LONGEST_TEXT :]
-    return [f"    {_CONTROL.sub(' ', line)}" for line in text.splitlines()]
+    """The end of a text as it is, in a block that nothing in it can end."""
+    lines = text[-4 * _LONGEST_TEXT :].splitlines()
+    return ["<pre>", *(html.escape(_CONTROL.sub(" ", line)) or " " for line in lines), "</pre>"]
 
 
 def _table_of(findings: list[Finding]) -> list[str]:
