@@ -1,0 +1,174 @@
+"""The whole check, end to end: a clone of this project, asv's environments, each verdict and each way out."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pr_check import __main__ as command_line
+from pr_check import sampling, selftest, verdict
+from pr_check.__main__ import main
+from pr_check.cells import COSTS, FAILURES, PROMISES, TIMES
+from pr_check.selftest import Laboratory
+
+from .conftest import PROJECT, READS_PROC, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture(scope="module")
+def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
+    """A clone of this project's HEAD, whose two environments all these tests share."""
+    return Laboratory(PROJECT, tmp_path_factory.mktemp("laboratory") / "clone")
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One cell of each kind, which is soon decided, and on a busy machine too as much time as that takes."""
+    for module in (sampling, verdict):
+        monkeypatch.setattr(module, "TIMES", TIMES[:1])
+    monkeypatch.setattr(sampling, "LEAST_SECONDS", 60.0)
+    monkeypatch.setattr(sampling, "COSTS", COSTS[1:2])
+    monkeypatch.setattr(sampling, "PROMISES", PROMISES[1:2])
+    monkeypatch.setattr(sampling, "FAILURES", FAILURES[:1])
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    """Where the selftest's results go."""
+    return tmp_path / "raw.jsonl"
+
+
+def test_the_short_form_of_the_selftest(laboratory: Laboratory, small: None, raw: Path) -> None:
+    selftest.same(laboratory, 1, False, 20.0, raw)
+    selftest.mutants(laboratory, "a second statement", 20.0, raw)
+    selftest.mutants(laboratory, "a sleep outside", 20.0, raw)
+    selftest.mutants(laboratory, "a lost WAL mode", 20.0, raw)
+    selftest.mutants(laboratory, "cannot be imported", 20.0, raw)
+    same, statement, sleep, lost, broken = selftest.read(raw)
+    assert (same["status"], same["flagged"], same["said"]) == (0, [], "")
+    assert (statement["verdict"], statement["benchmark"]) == (
+        "REGRESSION",
+        "cost.InsertCost('wal', 'disk') sql_statements",
+    )
+    assert sleep["verdict"] == "REGRESSION"
+    assert "% longer" in sleep["cause"]
+    assert lost["verdict"] == "NEW FAILURE"
+    assert lost["cause"] == "create_table leaves the file in another journal mode"
+    assert broken["verdict"] == "NEW FAILURE"
+    assert broken["cause"].startswith("NameError")
+    written = selftest.table(raw)
+    assert "| all | 1 | 0 | 0.0% to 97.5% | 0 | 0 |" in written
+    assert "4 of 4 caught, 4 with the right cause" in written
+    assert_nothing_is_left(laboratory)
+
+
+def assert_nothing_is_left(laboratory: Laboratory) -> None:
+    """Of the check: no temporary file."""
+    left = sorted(path.name for path in (laboratory.clone / ".asv" / "pr_check").iterdir())
+    assert left == ["base", "head", "lock"]
+
+
+@pytest.fixture
+def clone(laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The clone as the current folder, with a head checked out that does what its base does."""
+    laboratory.nothing()
+    monkeypatch.chdir(laboratory.clone)
+    return laboratory.clone
+
+
+def test_a_check_writes_both_reports_and_a_seed_repeats_its_order(
+    clone: Path, small: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    files = ["--report", str(tmp_path / "report.md"), "--json", str(tmp_path / "report.json")]
+    assert main(["HEAD^", "HEAD", "--time-limit", "20", "--seed", "7", *files]) == 0
+    assert "PASS: " in capsys.readouterr().out
+    text = (tmp_path / "report.md").read_text()
+    assert text.startswith("**PASS: ")
+    assert "--seed 7 --time-limit 20`" in text
+    known = json.loads((tmp_path / "report.json").read_text())
+    assert known["judgement"]["verdict"] == "PASS"
+    assert known["benchmarks"] == {"removed": [], "new": [], "changed": []}
+
+
+def test_too_little_time_is_inconclusive(clone: Path, small: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "LEAST_SECONDS", 0.0)
+    assert main(["HEAD^", "HEAD", "--time-limit", "1"]) == 3
+
+
+def test_a_benchmark_that_was_removed_and_one_that_is_new_are_named(
+    laboratory: Laboratory, clone: Path, small: None, tmp_path: Path
+) -> None:
+    head = laboratory.commit("benchmarks/transaction.py", "class ReadThenWrite", "class ReadBeforeWrite", "Rename")
+    main([laboratory.base, head, "--time-limit", "20", "--json", str(tmp_path / "report.json")])
+    benchmarks = json.loads((tmp_path / "report.json").read_text())["benchmarks"]
+    assert benchmarks["removed"] == ["transaction.ReadThenWrite.track_failed_rows"]
+    assert benchmarks["new"] == ["transaction.ReadBeforeWrite.track_failed_rows"]
+
+
+@pytest.mark.parametrize("broken_side", ["base", "head"])
+def test_a_side_that_does_not_build_is_named(
+    broken_side: str, laboratory: Laboratory, clone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = laboratory.commit("setup.py", "setup(", "raise SystemError('on purpose')\nsetup(", "Break the build")
+    pair = [broken, laboratory.base] if broken_side == "base" else [laboratory.base, broken]
+    assert main(pair) == 4
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("pr_check: ")]
+    assert said.startswith(f"pr_check: the {broken_side} {broken[:8]} does not build: SystemError: on purpose")
+    assert_nothing_is_left(laboratory)
+
+
+def test_a_python_that_is_not_there_is_named(clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["HEAD^", "HEAD", "--python", "3.99"]) == 4
+    assert "no Python 3.99 starts here" in capsys.readouterr().err
+
+
+def test_a_full_disk_and_a_second_check_are_refused(
+    clone: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with command_line.workplace(clone):
+        assert main(["HEAD^", "HEAD"]) == 4
+    assert capsys.readouterr().err == "pr_check: another check of this repository is running\n"
+    monkeypatch.setattr(command_line, "SPACE", 10**18)
+    assert main(["HEAD^", "HEAD"]) == 4
+    assert "is full: " in capsys.readouterr().err
+
+
+@READS_PROC
+def test_ctrl_c_leaves_nothing_running(clone: Path, marked: Callable[[], list[int]], laboratory: Laboratory) -> None:
+    check = subprocess.Popen(
+        [sys.executable, "-m", "pr_check", "HEAD^", "HEAD", "--time-limit", "300"],
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+    def is_sampling() -> bool:
+        assert check.poll() is None
+        return sum("sampler.py" in _command(pid) for pid in marked()) > 1
+
+    wait_until(is_sampling, "both sides are sampled", 120.0)
+    check.send_signal(signal.SIGINT)
+    out, err = check.communicate(timeout=60)
+    assert check.returncode == 130, out + err
+    assert err.splitlines()[-1] == "interrupted: nothing was judged, and nothing is left running"
+    assert marked() == []
+    assert_nothing_is_left(laboratory)
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
