@@ -4,7 +4,8 @@ Each command adds its results, a line of JSON for each check or trial, to ``pr_c
 measurement can be made in parts; ``table`` writes what all of them say to ``pr_check/selftest.md`` and the README.
 
     python -m pr_check.selftest same --count 10 [--loaded]     whole checks of two commits that do the same
-    python -m pr_check.selftest mutants [--only NAME]          whole checks of bad changes (mutants.py)
+    python -m pr_check.selftest mutants [--only NAME]          whole checks of bad changes (mutants.py); made twice,
+                                                               also how far two checks of a pair agree
     python -m pr_check.selftest power --count 10 [--cell few|many] [--place lock|python|commit] [--percent 5]
     python -m pr_check.selftest rare --count 10                a failure in 10% of bursts on the head only
     python -m pr_check.selftest table
@@ -182,7 +183,7 @@ def mutants(laboratory: Laboratory, only: str | None, limit: float, raw: Path = 
                 "verdict": result.get("judgement", {}).get("verdict", result.get("said")),
                 "cause": named[0]["cause"] if named else None,
                 "benchmark": named[0]["benchmark"] if named else None,
-                "findings": len(findings),
+                "flagged": sorted(f"{one['kind']} {one['benchmark']}" for one in findings),
                 "seconds": result["seconds"],
             },
             raw,
@@ -351,7 +352,8 @@ def asv_says_slower(base: list[int], head: list[int]) -> bool:
 def table(raw: Path = RAW) -> str:
     """What all results so far say, as Markdown."""
     results = read(raw)
-    parts = [*_same_rows(results), *_power_rows(results), *_rare_rows(results), *_mutant_rows(results)]
+    rows = (_same_rows, _power_rows, _rare_rows, _agreement_rows, _mutant_rows)
+    parts = [line for part in rows for line in part(results)]
     return "\n".join(parts) + "\n"
 
 
@@ -434,6 +436,24 @@ def _rare_rows(results: list[dict[str, Any]]) -> list[str]:
         ),
         "",
     ]
+
+
+def _agreement_rows(results: list[dict[str, Any]]) -> list[str]:
+    """How far the two newest checks of each bad change flag the same: what both do, of what either does."""
+    runs: dict[str, list[set[str]]] = {}
+    for one in results:
+        if one["kind"] == "mutant":
+            runs.setdefault(one["name"], []).append(set(one["flagged"]))
+    pairs = [sets[-2:] for sets in runs.values() if len(sets) > 1]
+    if not pairs:
+        return []
+    shares = [len(one & other) / len(one | other) if one | other else 1.0 for one, other in pairs]
+    mean = f"{statistics.mean(shares):.2f} on average, {min(shares):.2f} at least"
+    agreement = (
+        f"**Agreement** of two checks of the same pair of commits, {len(pairs)} pairs: of all that either flags, "
+        f"both flag a share of {mean} (Jaccard)."
+    )
+    return [agreement, ""]
 
 
 def _mutant_rows(results: list[dict[str, Any]]) -> list[str]:
