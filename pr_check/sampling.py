@@ -42,9 +42,9 @@ SHARE_OF_BIG_BURSTS = 0.2
 SHARE_OF_CONFIRMATION = 0.25
 LEAST_SECONDS = 15.0  # for each of the two, however short the limit is
 
-# Bursts in which a failure is looked for again; among so many, one that occurs in 10% of bursts is seen 7 times or more
-# in 97% of checks, and 7 to 0 is significant.
-CONFIRMING_BURSTS = 130
+# Bursts in which a failure is looked for again: one that occurs in 10% of them is seen 9 times or more in 99% of
+# checks, and 9 to 0 is significant at the level of each look.
+CONFIRMING_BURSTS = 200
 LOOKS_AT_FAILURES = (8, 20, 50, CONFIRMING_BURSTS)
 MOST_TIMEOUTS = 2
 

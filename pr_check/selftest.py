@@ -267,7 +267,7 @@ def rare(laboratory: Laboratory, count: int, raw: Path = RAW) -> None:
         for _ in range(count):
             started = time.monotonic()
             seed = random.SystemRandom().randrange(1_000_000)
-            sampling = Sampling(base, after, random.Random(seed), time.monotonic() + 60, lambda _what, _done: None)
+            sampling = Sampling(base, after, random.Random(seed), time.monotonic() + 120, lambda _what, _done: None)
             # As many bursts as a check with the time limit of ten minutes has at least, in each settings.
             series = Series(cell)
             sampling.evidence.times = [series]

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
+from pr_check.__main__ import main
 from pr_check.commits import AcceptedCost, accepted_costs, find_comparison
 from pr_check.errors import SetUpError
 
 from .conftest import PROJECT
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 IDENTITY = {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
@@ -51,20 +51,28 @@ def repository(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import sys; from pr_check.__main__ import main; sys.exit(main(sys.argv[1:]))",
-            *arguments,
-        ],
-        cwd=folder,
+    """What the command does in that folder; in this process, since to start it takes a second."""
+    out, err, here = io.StringIO(), io.StringIO(), Path.cwd()
+    os.chdir(folder)
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            status = main(list(arguments))
+    finally:
+        os.chdir(here)
+    return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
+
+
+def test_the_command_itself_ends_with_its_status_and_one_line(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pr_check"],
+        cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
     )
+    assert "not a git repository" in one_line(done)
 
 
 def one_line(done: subprocess.CompletedProcess[str]) -> str:
