@@ -32,9 +32,10 @@ def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One cell of each kind, which is soon decided, and on a busy machine too as much time as that takes."""
+    """One cell of each kind, a single look at its time, and on a busy machine too as much time as that takes."""
     for module in (sampling, verdict):
         monkeypatch.setattr(module, "TIMES", TIMES[:1])
+    monkeypatch.setattr(sampling, "LOOKS", sampling.LOOKS[:1])
     monkeypatch.setattr(sampling, "LEAST_SECONDS", 60.0)
     monkeypatch.setattr(sampling, "COSTS", COSTS[1:2])
     monkeypatch.setattr(sampling, "PROMISES", PROMISES[1:2])
