@@ -159,7 +159,8 @@ class Sampling:
                     again = 2
                     while len(one.base) < again and not one.timed_out():
                         self._add_both_at_once(one)
-                        if cells is COSTS and not is_exact(one):
+                        counted = all("value" in answer for answer in (*one.base, *one.head))
+                        if cells is COSTS and counted and not is_exact(one):
                             again = VARYING
                 self.progress("exact costs and promises", 0.0)
 
