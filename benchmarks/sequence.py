@@ -13,6 +13,7 @@ from .common import (
     SETTINGS,
     Samples,
     _TimedBursts,
+    bursts,
     database_path,
     measured_once,
     samples,
@@ -83,7 +84,7 @@ class PopulatedBurst(_TimedBursts):
 
     def setup(self, settings: str) -> None:
         skip_unless_possible(settings)
-        self.use(measured_once(settings, lambda: _burst_into_populated(settings)))
+        self.use(measured_once(settings, lambda: _burst_into_populated(settings), bursts(settings)))
 
     @unit("seconds")
     def track_slowest_insert(self, settings: str) -> Samples:

@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Union
 
 from .driver import sqlite3
-from .file_lock import Database, FileLock, Queue, limit_wait, real_path, timed_out
+from .file_lock import Database, FileLock, Queue, limit_wait, real_path, time_left, timed_out
 from .settings import LONGEST_TIMEOUT
 
 if TYPE_CHECKING:
@@ -134,8 +134,7 @@ class Batch(FileLock):
             return _PENDING
         if mark == _CLAIMED:  # its leader died, or failed, after that: what its transaction wrote decides
             try:
-                with closing(sqlite3.connect(self.database)) as connection:
-                    limit_wait(connection, deadline)
+                with closing(sqlite3.connect(self.database, timeout=time_left(deadline))) as connection:
                     committed = _is_committed(connection, self.identity)
             except sqlite3.Error as error:
                 raise UndecidedError(f"the database does not tell whether it was committed: {error}") from error
@@ -182,8 +181,6 @@ class Batch(FileLock):
             if self.is_current():
                 os.rename(self.path, f"{self.database}-commit")
             self.set_mark(_CLAIMED)
-        if self.mark() != _CLAIMED:
-            return []  # damaged: nobody who waits there will take anything for committed
         data = os.pread(self.descriptor, os.fstat(self.descriptor).st_size, 0)
         statements = []
         end = start = _HEADER.size
@@ -234,10 +231,12 @@ def trace_grouped(database: Database, sql: str, parameters: Parameters, timeout:
         raise ValueError(f"timeout {timeout!r} is not a number of seconds from 0 to {LONGEST_TIMEOUT}")
     deadline = time.monotonic() + timeout
     path = real_path(database)
-    packed = _pack(sql, parameters)
     fate = _PENDING
     with closing(Queue(path)) as queue:
-        while packed and fate == _PENDING and (os.path.exists(f"{path}-batch") or not queue.wait()):
+        while fate == _PENDING and (os.path.exists(f"{path}-batch") or not queue.wait()):
+            packed = _pack(sql, parameters)
+            if packed is None:
+                break
             with closing(Batch(path)) as batch:
                 fate = batch.lead(packed, queue, deadline) if batch.begin() else batch.follow(packed, deadline)
         if fate != _COMMITTED:
@@ -252,8 +251,7 @@ def trace_grouped(database: Database, sql: str, parameters: Parameters, timeout:
 @contextmanager
 def _transaction(database: str, deadline: float, *first: str) -> Iterator[sqlite3.Connection]:
     """A connection in a transaction that has the write lock, and is synced and committed if nothing is raised."""
-    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
-        limit_wait(connection, deadline)
+    with closing(sqlite3.connect(database, timeout=time_left(deadline), isolation_level=None)) as connection:
         for statement in ("PRAGMA synchronous = FULL", *first, "BEGIN IMMEDIATE"):
             connection.execute(statement)
         yield connection

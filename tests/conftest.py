@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from pathlib import Path
@@ -55,6 +56,13 @@ def wait_until(true: Callable[[], object], what: str, seconds: float = 30.0) -> 
     while not true():
         assert time.monotonic() < until, f"not within {seconds:g} s: {what}"
         time.sleep(0.01)
+
+
+def scratch_folder() -> tempfile.TemporaryDirectory[str]:
+    """A folder for a long run by hand: on the project's disk, and where git does not see it."""
+    parent = PROJECT / ".asv" / "databases"
+    parent.mkdir(parents=True, exist_ok=True)
+    return tempfile.TemporaryDirectory(dir=parent)
 
 
 def run_script(

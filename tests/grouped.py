@@ -49,17 +49,6 @@ def _die_at_mark(mark: bytes) -> Callable[..., None]:
     return lambda _batch, given, start=0: die() if given == mark and not start else None
 
 
-def _die_the_second_time() -> Callable[..., None]:
-    calls: list[object] = []
-
-    def act(*_arguments: object) -> None:
-        calls.append(None)
-        if len(calls) == 2:
-            die()
-
-    return act
-
-
 def _write_half_and_die(lock: file_lock.FileLock, data: bytes) -> None:
     os.lseek(lock.descriptor, 0, os.SEEK_END)
     os.write(lock.descriptor, data[: len(data) // 2])
@@ -75,7 +64,7 @@ LEADER_STEPS: dict[str, Callable[[], None]] = {
     "with the batch renamed": lambda: before(Batch, "set_mark", _die_at_mark(b"c")),
     "with the batch claimed": lambda: after(Batch, "set_mark", die),
     "with the statements read": lambda: after(Batch, "_claim", die),
-    "after the inserts, before the commit": lambda: before(group_commit, "limit_wait", _die_the_second_time()),
+    "after the inserts, before the commit": lambda: before(group_commit, "limit_wait", die),
     "after the commit, before the note": lambda: before(Batch, "set_mark", _die_at_mark(b"d")),
     "after the note, before the file is removed": lambda: before(os, "unlink", die),
     "after the file is removed": lambda: after(os, "unlink", die),

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import sqlite_writes
-from benchmarks import burst, caller, common, cost, pool, sequence
+from benchmarks import burst, caller, common, cost, pool, sequence, sustained
 from benchmarks import transaction as transactions
 from dashboard.answer import Answer, Cell
 from sqlite_writes.database import library_version
@@ -195,8 +195,7 @@ def bench_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two bursts a cell, and sizes that take no time."""
     monkeypatch.setattr(burst, "BURSTS", 2)
-    monkeypatch.setattr(burst, "FEW_BURSTS", 2)
-    monkeypatch.setattr(common, "FEW_BURSTS", 2)
+    monkeypatch.setattr(common, "BURSTS", 2)
     monkeypatch.setattr(caller, "BURSTS", 3)
     monkeypatch.setattr(sequence, "POPULATED", 300)
     monkeypatch.setattr(pool, "HOLD", 0.5)
@@ -293,6 +292,26 @@ def test_one_after_another(bench_folder: Path, few: None) -> None:
     assert of(populated.track_slowest_insert("wal-normal")) == [max(r["insert_times"]) for r in populated.reports]
 
 
+def test_sustained_writing(bench_folder: Path, few: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sustained, "WRITERS", 5)
+    cell = sustained.SustainedWriting()
+    cell.setup("grouped")
+    slowest = of(cell.track_slowest_writer("grouped"))
+    rows = 5 * sustained.ROWS
+    for per_row, writer, unfairness in zip(
+        of(cell.track_time_per_row("grouped")), slowest, of(cell.track_unfairness("grouped"))
+    ):
+        assert 0 < writer <= per_row * rows  # the last to end began when or after the first did
+        assert unfairness >= 1
+    assert list((bench_folder / "databases").iterdir()) == []
+
+
+def test_sustained_writing_counts_its_rows(bench_folder: Path, few: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_writes, "row_count", lambda _: 7)
+    with pytest.raises(RuntimeError, match="7 of 500 rows are there"):
+        sustained.SustainedWriting().setup("wal-normal")
+
+
 def test_the_pool_beside_a_plain_one(few: None) -> None:
     for way in pool.WAYS:
         cell = pool.Pool()
@@ -330,7 +349,7 @@ def test_a_report_without_the_name_is_not_a_zero() -> None:
 
 
 def test_every_benchmark_has_a_version_of_its_own() -> None:
-    for module in (burst, caller, cost, pool, sequence, transactions):
+    for module in (burst, caller, cost, pool, sequence, sustained, transactions):
         for name, kind in vars(module).items():
             if isinstance(kind, type) and any(member.startswith(("time_", "track_")) for member in dir(kind)):
                 assert name.startswith("_") or "version" in vars(kind), name
