@@ -160,7 +160,8 @@ class Batch(FileLock):
                     for start, packed in statements:  # noqa: B007 the one that failed is refused
                         connection.execute(*json.loads(packed, object_hook=_restored)).fetchall()
                     start = 0
-                    connection.execute("REPLACE INTO _sqlite_writes_batch VALUES (1, ?)", (self.identity,))
+                    if statements:
+                        connection.execute("REPLACE INTO _sqlite_writes_batch VALUES (1, ?)", (self.identity,))
                 break
             except Exception:
                 if not start:
@@ -181,6 +182,8 @@ class Batch(FileLock):
             if self.is_current():
                 os.rename(self.path, f"{self.database}-commit")
             self.set_mark(_CLAIMED)
+        if self.mark() != _CLAIMED:
+            return []  # damaged: nobody who waits there will take anything for committed
         data = os.pread(self.descriptor, os.fstat(self.descriptor).st_size, 0)
         statements = []
         end = start = _HEADER.size
