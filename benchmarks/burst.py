@@ -25,6 +25,9 @@ from .common import (
     unit,
 )
 
+# Of the bursts that are beside the main question: a usual number, far from any timeout.
+USUAL = 100
+
 
 class Burst(_TimedBursts):
     """As many processes as workers, started fresh, held at a gate and released at once, each with one row."""
@@ -107,4 +110,4 @@ class StorageBurst(_TimedBursts):
 
     def setup(self, storage: str, settings: str) -> None:
         skip_unless_possible(settings)
-        self.use(measured_once(f"{storage} {settings}", lambda: run_burst(100, settings, storage), bursts(settings)))
+        self.use(measured_once(f"{storage} {settings}", lambda: run_burst(USUAL, settings, storage), bursts(settings)))

@@ -23,6 +23,7 @@ from .common import (
 )
 
 POPULATED = 10_000
+WORKERS = 100
 
 
 class InsertRow:
@@ -104,4 +105,4 @@ def _burst_into_populated(settings: str) -> dict[str, object]:
             connection.commit()
         finally:
             connection.close()
-        return insert_rows_in_parallel(database, generate_example_rows(100), settings).to_dict()
+        return insert_rows_in_parallel(database, generate_example_rows(WORKERS), settings).to_dict()
