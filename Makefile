@@ -48,5 +48,5 @@ test: .venv/ready ## run every check: linter, types, tests
 
 .venv/ready: setup.py pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench,test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench,dashboard,test]'
 	@touch $@
