@@ -56,7 +56,7 @@ PLOTTING = [("youplot", "vendor/uplot.iife.min.js"), ("youplot", "vendor/uplot.m
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-    "font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'"
+    "font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'"
 )
 SHOWN_CHANGES = 12
 

@@ -284,7 +284,8 @@ function tableCell(cell, row, metric) {
   const value = cell[metric.name];
   const text = format(value, metric.unit);
   if (!isNumber(value) && value !== "failed") return make("td", { class: "none" }, text);
-  const bad = value === "failed" || (["track_lost_rows", "track_duplicated_rows"].includes(metric.name) && number(value) > 0);
+  const mustBeZero = ["track_lost_rows", "track_duplicated_rows"].includes(metric.name) && cell.settings !== BASELINE;
+  const bad = value === "failed" || (mustBeZero && number(value) > 0);
   const kind = bad ? "bad" : metric.name === "track_failed_rows" && number(value) > 0 ? "some" : "";
   const button = make("button", { type: "button", "aria-expanded": "false", "data-metric": metric.name,
     onclick: (event) => toggleHistory(event.currentTarget, row, metric) }, text);

@@ -8,24 +8,24 @@ window.md5 = (text) => String(text);
 // Sort a table by a column at a click on its head; cells may carry data-sort-value.
 const byNumber = (a, b) => (Number.isNaN(Number(a)) ? 1 : Number.isNaN(Number(b)) ? -1 : a - b);
 jQuery.fn.stupidtable = function (comparers = {}) {
-  return this.each(function () {
-    const table = jQuery(this);
-    table.on("click", "thead th[data-sort]", function () {
-      const head = jQuery(this);
-      const column = head.index();
-      const direction = head.data("sort-dir") === "asc" ? "desc" : "asc";
-      const sign = direction === "asc" ? 1 : -1;
-      const kind = head.data("sort");
-      const compare = comparers[kind] ?? (kind === "string" ? (a, b) => a.localeCompare(b) : byNumber);
-      const key = (row) => row.cells[column].getAttribute("data-sort-value") ?? row.cells[column].textContent;
-      const body = table.children("tbody");
-      const rows = body.children("tr").get().sort((a, b) => sign * compare(key(a), key(b)));
-      table.find("thead th").data("sort-dir", null);
-      head.data("sort-dir", direction);
-      body.append(rows);
-      table.trigger("aftertablesort", { column, direction });
-    });
+  this.data("comparers", comparers);
+  return this.on("click", "thead th[data-sort]", function () {
+    jQuery(this).stupidsort(jQuery(this).data("sort-dir") === "asc" ? "desc" : "asc");
   });
+};
+jQuery.fn.stupidsort = function (direction) {
+  const table = this.closest("table");
+  const column = this.index();
+  const kind = this.data("sort");
+  const compare = table.data("comparers")[kind] ?? (kind === "string" ? (a, b) => a.localeCompare(b) : byNumber);
+  const key = (row) => row.cells[column].getAttribute("data-sort-value") ?? row.cells[column].textContent;
+  const body = table.children("tbody");
+  const rows = body.children("tr").get();
+  body.append(rows.sort((a, b) => (direction === "asc" ? 1 : -1) * compare(key(a), key(b))));
+  table.find("thead th").data("sort-dir", null);
+  this.data("sort-dir", direction);
+  table.trigger("aftertablesort", { column, direction });
+  return this;
 };
 
 // Put bars of several series side by side, in the order that each series asks for.
