@@ -96,7 +96,7 @@ class Series:
     @property
     def sqlite(self) -> str:
         """Which SQLite it wrote with, at the newest commit, and through which module."""
-        return f"{self.newest.answer.sqlite} ({self.driver})"
+        return f"{self.newest.answer.sqlite} ({self.driver})" if self.driver else self.newest.answer.sqlite
 
     @property
     def name(self) -> str:
@@ -130,10 +130,10 @@ def read_series(config: Config, known: Mapping[str, Any], revisions: Mapping[str
 
 
 def _driver(result: Results) -> str:
-    """The DB-API module: what the environment installs beside asv's own runner, or the standard library."""
+    """The DB-API module that the environment installs, beside asv's own runner; empty for the standard library's."""
     required = {name.removeprefix("pip+"): version for name, version in result._requirements.items()}
     drivers = [f"{name} {version}".strip() for name, version in required.items() if name != "asv_runner"]
-    return ", ".join(drivers) or "standard library"
+    return ", ".join(drivers)
 
 
 def _order(series: Series) -> tuple[str, list[int], str]:

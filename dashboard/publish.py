@@ -132,7 +132,7 @@ def first_view(all_series: list[Series]) -> Series | None:
     def rank(item: tuple[int, Series]) -> tuple[int, int, bool, int]:
         place, series = item
         cells = sum(len(cells) for cells in series.newest.answer.cells.values())
-        return max(series.measurements), cells, series.driver == "standard library", place
+        return max(series.measurements), cells, not series.driver, place
 
     return max(enumerate(all_series), key=rank)[1] if all_series else None
 
@@ -174,7 +174,7 @@ def overview(all_series: list[Series], commits: Mapping[str, Commit]) -> ET.Elem
         line = ET.SubElement(body, "tr", {"data-series": series.folder})
         _element("th", series.machine, line, scope="row")
         _element("a", series.python, ET.SubElement(line, "td"), href=view_address(series, series.newest.commit))
-        _element("td", series.sqlite, line)
+        _element("td", series.sqlite.removeprefix("SQLite "), line)
         commit = commits[series.newest.commit]
         cell = ET.SubElement(line, "td", {"title": commit.subject})
         _link(commit, cell)

@@ -232,13 +232,23 @@ function draw(place, readout, metric, workers, shown, values, names) {
     ...frame(place, 220),
     scales: { x: { time: false, distr: workers.length > 1 ? 3 : 1, range: [workers[0] * 0.85, workers.at(-1) * 1.15] }, y },
     axes: [
-      { ...axis(), splits: () => workers, values: (_plot, ticks) => ticks.map(String), filter: (_plot, ticks) => ticks, space: 12 },
+      { ...axis(), splits: () => workers, values: (_plot, ticks) => ticks.map(String), filter: fitting, space: 1 },
       { ...axis(), values: values_, size: 62 },
     ],
     series: [{}, ...series],
     hooks: { setCursor: [say] },
   };
   return new uPlot(options, [workers, ...values], place);
+}
+
+// The labels that have room, the largest first.
+function fitting(plot, ticks) {
+  let free = Infinity;
+  return ticks.map((tick) => [tick, plot.valToPos(tick, "x")]).reverse().map(([tick, at]) => {
+    if (at > free) return null;
+    free = at - 30;
+    return tick;
+  }).reverse();
 }
 
 const frame = (place, height) => ({
@@ -266,10 +276,13 @@ function showTable() {
     ...index.metrics.map((metric) => make("th", { scope: "col" }, metric.label)), make("th", { scope: "col" }, "file"));
   const body = make("tbody");
   let empty = 0;
+  let before;
   data.cells.forEach((cell, row) => {
     const bare = !index.metrics.some((metric) => isNumber(cell[metric.name]) || cell[metric.name] === "failed");
     empty += bare;
-    body.append(make("tr", { class: `${cell.settings === BASELINE ? "baseline " : ""}${bare ? "bare" : ""}`, "data-row": row },
+    const kinds = [cell.settings === BASELINE && "baseline", bare && "bare", !bare && before !== cell.settings && "first"];
+    if (!bare) before = cell.settings;
+    body.append(make("tr", { class: kinds.filter(Boolean).join(" "), "data-row": row },
       make("th", { scope: "row" }, rowName(cell)), make("th", { scope: "row" }, String(cell.workers)),
       ...index.metrics.map((metric) => tableCell(cell, row, metric)),
       make("td", {}, make("a", { href: `limits/${versioned(`${view.series.folder}/cell-${row}.json`)}` }, "JSON"))));
