@@ -79,21 +79,14 @@ def _left_out(series: Series, commits: Mapping[int, Commit], known: Mapping[str,
                     histories.setdefault((name, parameters), []).append((revision, value))
     broken: dict[tuple[str, int], list[Parameters]] = {}
     for (name, parameters), history in histories.items():
-        unit = known[name].get("unit", "")
+        begun = []
         for revision, before, after in transitions(name, history):
             if after == "failed":
                 broken.setdefault((name, revision), []).append(parameters)
-            elif (not before or before == "failed") and after and name.endswith("_rows"):
-                what = name.rpartition(".track_")[2].replace("_", " ")
-                yield Change(
-                    f"{what} where there were none",
-                    series,
-                    entry_name(name, parameters),
-                    commits[revision],
-                    None,
-                    human_value(before, unit) if before != "failed" else "failed",
-                    human_value(after, unit),
-                )
+            elif after and (not before or before == "failed"):
+                begun.append((revision, before, after))
+        if begun and name.endswith("_rows"):
+            yield _rows_begun(series, name, parameters, known[name].get("unit", ""), commits, begun)
     for (name, revision), failures in broken.items():
         entry = name if len(failures) == len(series.measurements[revision].values[name]) else None
         more = f" and {len(failures) - 1} more" if len(failures) > 1 else ""
@@ -106,6 +99,30 @@ def _left_out(series: Series, commits: Mapping[int, Commit], known: Mapping[str,
             "a number",
             "failed",
         )
+
+
+def _rows_begun(
+    series: Series,
+    name: str,
+    parameters: Parameters,
+    unit: str,
+    commits: Mapping[int, Commit],
+    begun: list[tuple[int, float | str, float | str]],
+) -> Change:
+    """The newest commit at which a count of rows left 0; near the limit that happens again and again."""
+    revision, before, after = begun[-1]
+    rows = name.rpartition(".track_")[2].replace("_", " ")
+    earlier = f" (as at {len(begun) - 1} commits before)" if len(begun) > 1 else ""
+    shown = [value if isinstance(value, str) else human_value(value, unit) for value in (before, after)]
+    return Change(
+        f"{rows} where there were none{earlier}",
+        series,
+        entry_name(name, parameters),
+        commits[revision],
+        None,
+        shown[0],
+        shown[1],
+    )
 
 
 def _regressions(

@@ -58,7 +58,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'"
 )
-SHOWN_CHANGES = 12
+SHOWN_CHANGES, FOLDED_CHANGES = 12, 100
 
 
 class Limits(OutputPublisher):  # type: ignore[misc] # asv has no types
@@ -192,15 +192,18 @@ def overview(all_series: list[Series], commits: Mapping[str, Commit]) -> ET.Elem
 
 
 def changes_list(changes: list[Change]) -> list[ET.Element]:
-    """What got worse: the newest first, and the rest folded away."""
+    """What got worse: the newest first, more of it folded away, and what is older only in the feed."""
     if not changes:
         return [_element("p", "Nothing got worse between the commits that were measured.")]
     elements = [_changes(changes[:SHOWN_CHANGES])]
-    if changes[SHOWN_CHANGES:]:
+    more = changes[SHOWN_CHANGES : SHOWN_CHANGES + FOLDED_CHANGES]
+    if more:
         folded = ET.Element("details")
-        _element("summary", f"{len(changes) - SHOWN_CHANGES} more", folded)
-        folded.append(_changes(changes[SHOWN_CHANGES:]))
+        _element("summary", f"{len(more)} more", folded)
+        folded.append(_changes(more))
         elements.append(folded)
+    if len(changes) > SHOWN_CHANGES + FOLDED_CHANGES:
+        elements.append(_element("p", f"All {len(changes)} are in the feed."))
     return elements
 
 

@@ -56,7 +56,8 @@ def _stop(_signal: int, _frame: object) -> NoReturn:
 
 def main() -> int:
     """Publish and serve; 0 when interrupted, 1 with one line if there is nothing to show."""
-    signal.signal(signal.SIGTERM, _stop)
+    for stop in (signal.SIGINT, signal.SIGTERM):  # a shell has what it starts in the background ignore the first
+        signal.signal(stop, _stop)
     try:
         config = Config.load()
         publish(config)

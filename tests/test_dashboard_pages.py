@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import http.server
 import math
+import os
 import re
 import shutil
 import threading
@@ -324,24 +325,18 @@ def test_opened_again_after_a_new_publish_it_shows_the_new_data(tmp_path: Path, 
     project.commit("Before")
     project.measure({**burst(track_failed_rows=rows(16.0)), **quiet()})
     project.publish()
+    for path in project.html.rglob("*"):
+        os.utime(path, (1_700_000_000, 1_700_000_000))  # so old that a browser may keep it without asking
     with served(project.html) as address, opened(browser) as page:
         show(page, f"{address}/")
         assert "16 of 500" in page.inner_text("#headline")
-        # The same commit measured again, so that every address but the versions stays the same; and a kept page.
-        kept = page.content()
+        # The same commit measured again, so that every address but the versions stays the same.
         project.measure({**burst(track_failed_rows=rows(99.0)), **quiet()})
         project.publish()
         page.goto("about:blank")
         show(page, f"{address}/")
         assert "99 of 500" in page.inner_text("#headline")
-        served_once = iter([kept])
-        page.route(
-            f"{address}/old",
-            lambda route: route.fulfill(body=next(served_once, None) or project.first_page(), content_type="text/html"),
-        )
-        page.goto(f"{address}/old")
-        page.wait_for_selector("body[data-shown]")
-        page.get_by_text("99 failed at 500").first.wait_for()
+        assert page.get_by_text("99 failed at 500").first.is_visible()
 
 
 def test_without_javascript_the_first_page_still_answers(site: str, browser: Browser) -> None:

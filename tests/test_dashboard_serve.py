@@ -8,6 +8,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Callable
 
 import pytest
@@ -16,11 +17,14 @@ from .conftest import PROJECT
 from .test_dashboard import Project, burst, quiet
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
-def start(folder: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+@contextmanager
+def started(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """The server as a process of its own, which does not outlive the test."""
+    with subprocess.Popen(
         [sys.executable, "-W", "error", "-m", "dashboard.serve"],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
@@ -28,7 +32,11 @@ def start(folder: Path) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
@@ -38,7 +46,7 @@ def test_it_publishes_serves_and_stops_without_a_word_or_a_process_left(
     project = Project(tmp_path / "project")
     project.commit()
     project.measure({**burst(), **quiet()})
-    with start(project.folder) as process:
+    with started(project.folder) as process:
         assert process.stdout is not None
         address = process.stdout.readline().split()[1]
         assert address.startswith("http://127.0.0.1:")
@@ -56,7 +64,7 @@ def test_it_publishes_serves_and_stops_without_a_word_or_a_process_left(
 def test_without_results_it_says_what_to_do_in_one_line(tmp_path: Path) -> None:
     project = Project(tmp_path / "project")
     project.commit()
-    with start(project.folder) as process:
+    with started(project.folder) as process:
         said, complained = process.communicate(timeout=60)
     assert (process.returncode, said) == (1, "")
     assert complained.endswith("yet: run make bench first\n")
@@ -68,7 +76,7 @@ def test_where_the_pages_cannot_be_written_it_says_so_in_one_line(tmp_path: Path
     project.commit()
     project.measure({**burst(), **quiet()})
     project.html.write_text("in the way")
-    with start(project.folder) as process:
+    with started(project.folder) as process:
         said, complained = process.communicate(timeout=60)
     assert (process.returncode, said) == (1, "")
     assert complained.startswith("asv publish failed: ")

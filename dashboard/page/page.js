@@ -24,7 +24,7 @@ function make(name, attributes = {}, ...children) {
 }
 
 async function load(path) {
-  const response = await fetch(`limits/${path}`, path === "index.json" ? { cache: "no-cache" } : {});
+  const response = await fetch(`limits/${path}`, path === "index.json" ? { cache: "no-store" } : {});
   if (!response.ok) throw new Error(`${path}: ${response.status} ${response.statusText}`);
   return response.json();
 }
@@ -76,7 +76,8 @@ function wanted() {
   const series = index.series.find(
     (one) => one.machine === asked.get("machine") && one.environment === asked.get("environment")) ?? first;
   const commit = index.commits.findIndex((one) => asked.get("commit") && one.hash.startsWith(asked.get("commit")));
-  return { series, commit: series.commits.includes(commit) ? commit : series.commits.at(-1) };
+  const here = series.commits.includes(commit);
+  return { series, commit: here ? commit : series.commits.at(-1), instead: asked.has("commit") && !here };
 }
 
 function address(series, commit) {
@@ -84,7 +85,7 @@ function address(series, commit) {
   return `#${new URLSearchParams({ machine: series.machine, environment: series.environment, commit: hash })}`;
 }
 
-async function show({ series, commit }) {
+async function show({ series, commit, instead }) {
   view = { series, commit };
   const asked = view;
   const file = versioned(`${series.folder}/${index.commits[commit].hash}.json`);
@@ -99,7 +100,8 @@ async function show({ series, commit }) {
   element("baseline").hidden = !data.baseline;
   showAlarms(data);
   const at = index.commits[commit];
-  element("status").replaceChildren(commitLink(at), ` ${at.subject} (${day(at)}), ${data.sqlite}`);
+  element("status").replaceChildren(commitLink(at), ` ${at.subject} (${day(at)}), ${data.sqlite}`,
+    instead ? ". The commit in the address was not measured here; this is the newest that was." : "");
   const link = make("a", { href: `limits/${file}` }, "All of them as JSON");
   element("json").replaceChildren(link, `, from asv’s result ${data.result}.`);
   for (const id of ["view", "pictures", "numbers"]) element(id).hidden = false;
