@@ -33,15 +33,16 @@ BURST, NAIVE_BURST = "burst.Burst", "caller.NaiveBurst"
 
 @dataclass(frozen=True)
 class Cell:
-    """Mean failed and lost rows of a burst; None where the benchmark failed itself."""
+    """Mean failed, lost and duplicated rows of a burst; None where the benchmark failed itself."""
 
     failed: float | None
     lost: float | None
+    duplicated: float = 0.0
 
     @property
     def clean(self) -> bool:
-        """No row failed and none was lost."""
-        return self.failed == 0 and self.lost == 0
+        """No row failed, none was lost and none is there twice."""
+        return self.failed == self.lost == self.duplicated == 0
 
 
 @dataclass
@@ -87,7 +88,7 @@ class Answer:
 
     def baseline(self) -> str:
         """What the naive way did: the wrong way, kept to compare with; empty if it was not measured."""
-        return self._sentence(NAIVE, self.cells[NAIVE]) if NAIVE in self.cells else ""
+        return self._sentence(f"{NAIVE}, wrong on purpose", self.cells[NAIVE]) if NAIVE in self.cells else ""
 
 
 def limit_of(cells: dict[int, Cell]) -> tuple[int, int | None]:
@@ -109,8 +110,9 @@ def _said_of(settings: str, cells: dict[int, Cell], passed: int, beyond: int | N
     cell = cells[beyond]
     if cell.failed is None or cell.lost is None:
         return f"{start}; at {beyond} the benchmark itself failed."
-    parts = [f"failures began at {beyond}: {_number(cell.failed)} of {beyond}"] if cell.failed else []
-    parts += [f"at {beyond}, {_number(cell.lost)} of {beyond} were lost without an error"] if cell.lost else []
+    parts = [f"failures began at {beyond}: {number_of_rows(cell.failed)} of {beyond}"] if cell.failed else []
+    parts += [f"at {beyond}, {number_of_rows(cell.lost)} of {beyond} were lost without an error"] if cell.lost else []
+    parts += [f"at {beyond}, {number_of_rows(cell.duplicated)} of {beyond} are there twice"] if cell.duplicated else []
     return f"{start}; {', and '.join(parts)}."
 
 
@@ -134,6 +136,7 @@ def read_answer(result: Results, values: dict[str, Values]) -> Answer:
         answer.sqlite = f"SQLite {version}"
     for name in (BURST, NAIVE_BURST):
         failed, lost = values.get(f"{name}.track_failed_rows"), values.get(f"{name}.track_lost_rows")
+        duplicated = values.get(f"{name}.track_duplicated_rows", {})
         if failed is None or lost is None:
             continue
         for parameters, rows_failed in failed.items():
@@ -141,7 +144,10 @@ def read_answer(result: Results, values: dict[str, Values]) -> Answer:
             if rows_lost is None or not all(value.measured or value.failed for value in (rows_failed, rows_lost)):
                 continue
             way = parameters[1].strip("'") if len(parameters) > 1 else NAIVE
-            answer.cells.setdefault(way, {})[int(parameters[0])] = Cell(rows_failed.number, rows_lost.number)
+            twice = duplicated.get(parameters)
+            answer.cells.setdefault(way, {})[int(parameters[0])] = Cell(
+                rows_failed.number, rows_lost.number, twice.number or 0.0 if twice and twice.measured else 0.0
+            )
     for name, cells in values.items():
         failures = [parameters for parameters, value in cells.items() if value.failed]
         answer.broken += _entries(name, failures, len(cells))
@@ -149,8 +155,8 @@ def read_answer(result: Results, values: dict[str, Values]) -> Answer:
         for parameters, value in cells.items() if must_be_zero else ():
             if value.measured and value.number:
                 what = "lost" if must_be_zero[1] == "lost" else "there twice"  # type: ignore[index] # it matched
-                entry = entry_name(name.rpartition(".")[0], parameters)
-                answer.alarms.append(f"{_number(value.number)} rows of a burst {what}: {entry}")
+                rows = f"{number_of_rows(value.number)} {'row' if value.number == 1 else 'rows'} of a burst"
+                answer.alarms.append(f"{rows} {what}: {entry_name(name.rpartition('.')[0], parameters)}")
     return answer
 
 
@@ -165,18 +171,17 @@ def describe_cell(workers: int, cell: Cell) -> tuple[str, str]:
     """What happened at the first size that was not clean, in few words, and its kind: lost, broken or failed."""
     if cell.failed is None or cell.lost is None:
         return "broken", f"benchmark failed at {workers}"
-    return "lost" if cell.lost else "failed", f"{_what_happened(cell)} at {workers}"
+    return "lost" if cell.lost or cell.duplicated else "failed", f"{_what_happened(cell)} at {workers}"
 
 
 def _what_happened(cell: Cell) -> str:
     if cell.failed is None or cell.lost is None:
         return "the benchmark itself failed"
-    return " and ".join(
-        f"{_number(rows)} {verb}" for rows, verb in ((cell.failed, "failed"), (cell.lost, "were lost")) if rows
-    )
+    counts = ((cell.failed, "failed"), (cell.lost, "were lost"), (cell.duplicated, "were there twice"))
+    return " and ".join(f"{number_of_rows(rows)} {verb}" for rows, verb in counts if rows)
 
 
-def _number(rows: float) -> str:
+def number_of_rows(rows: float) -> str:
     """A count or a mean of counts; never 0 for what is more than 0."""
     return f"{rows:.0f}" if rows == int(rows) else f"{rows:.1f}" if rows >= 0.05 else f"{rows:.1g}"
 
@@ -187,7 +192,7 @@ def _show(cell: Cell | None) -> Text:
     if cell.failed is None or cell.lost is None:
         return Text("benchmark failed", style="bold red")
     style = "bold red" if cell.lost else "yellow" if cell.failed else "green"
-    return Text(f"{_number(cell.failed)} / {_number(cell.lost)}", style=style)
+    return Text(f"{number_of_rows(cell.failed)} / {number_of_rows(cell.lost)}", style=style)
 
 
 def print_answers(answers: list[Answer], title: str, console: Console) -> None:

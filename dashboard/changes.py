@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from asv.feed import FeedEntry, write_atom
 from asv.util import human_value
 
-from .answer import NAIVE_BURST
+from .answer import NAIVE_BURST, number_of_rows
 from .limits import graph_key, transitions
 from .results import entry_name
 
@@ -59,7 +59,7 @@ def find_changes(
 ) -> list[Change]:
     """Everything that got worse, newest commit first, and of one commit failures and rows before the rest."""
     by_revision = {commit.revision: commit for commit in commits}
-    found = [change for series in all_series for change in _left_out(series, by_revision, known)]
+    found = [change for series in all_series for change in _left_out(series, by_revision)]
     told = {(change.series.folder, change.benchmark, change.commit) for change in found}
     found += [
         change
@@ -69,7 +69,7 @@ def find_changes(
     return sorted(found, key=lambda change: change.commit.revision, reverse=True)
 
 
-def _left_out(series: Series, commits: Mapping[int, Commit], known: Mapping[str, Any]) -> Iterator[Change]:
+def _left_out(series: Series, commits: Mapping[int, Commit]) -> Iterator[Change]:
     """Benchmarks that began to fail, and counts of rows that left 0."""
     histories: dict[tuple[str, Parameters], list[tuple[int, Value | None]]] = {}
     for revision, measurement in sorted(series.measurements.items()):
@@ -86,7 +86,7 @@ def _left_out(series: Series, commits: Mapping[int, Commit], known: Mapping[str,
             elif after and (not before or before == "failed"):
                 begun.append((revision, before, after))
         if begun and name.endswith("_rows"):
-            yield _rows_begun(series, name, parameters, known[name].get("unit", ""), commits, begun)
+            yield _rows_begun(series, name, parameters, commits, begun)
     for (name, revision), failures in broken.items():
         entry = name if len(failures) == len(series.measurements[revision].values[name]) else None
         more = f" and {len(failures) - 1} more" if len(failures) > 1 else ""
@@ -105,7 +105,6 @@ def _rows_begun(
     series: Series,
     name: str,
     parameters: Parameters,
-    unit: str,
     commits: Mapping[int, Commit],
     begun: list[tuple[int, float | str, float | str]],
 ) -> Change:
@@ -113,7 +112,7 @@ def _rows_begun(
     revision, before, after = begun[-1]
     rows = name.rpartition(".track_")[2].replace("_", " ")
     earlier = f" (as at {len(begun) - 1} commits before)" if len(begun) > 1 else ""
-    shown = [value if isinstance(value, str) else human_value(value, unit) for value in (before, after)]
+    shown = [value if isinstance(value, str) else number_of_rows(value) for value in (before, after)]
     return Change(
         f"{rows} where there were none{earlier}",
         series,

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import itertools
 import re
 import shutil
 import string
@@ -208,17 +209,19 @@ def changes_list(changes: list[Change]) -> list[ET.Element]:
 
 
 def _changes(changes: list[Change]) -> ET.Element:
+    """A list of commits, and what got worse at each."""
     listed = ET.Element("ul", {"class": "changes"})
-    for change in changes:
-        line = ET.SubElement(listed, "li")
-        _element("strong", change.what, line).tail = " "
-        _element("a", change.benchmark, line, href=change.address).tail = (
-            f" {change.before} → {change.after}"
-            + (f", after {change.since.hash[:8]}" if change.since else "")
-            + ", at "
-        )
-        _link(change.commit, line).tail = f" {change.commit.subject} "
-        _element("small", change.series.name, line)
+    for commit, of_commit in itertools.groupby(changes, key=lambda change: change.commit):
+        item = ET.SubElement(listed, "li")
+        _link(commit, ET.SubElement(item, "p")).tail = f" {commit.subject}"
+        lines = ET.SubElement(item, "ul")
+        for change in of_commit:
+            line = ET.SubElement(lines, "li")
+            _element("strong", change.what, line).tail = " "
+            shown = _element("a", change.benchmark, line, href=change.address)
+            after = f", after {change.since.hash[:8]}" if change.since else ""
+            shown.tail = f" {change.before} \u2192 {change.after}{after} "
+            _element("small", change.series.name, line)
     return listed
 
 

@@ -162,7 +162,7 @@ def test_the_table_shows_every_number_of_the_result_file(site: str, project: Pro
         )
         heads = page.eval_on_selector_all("#table thead th", "heads => heads.map(head => head.textContent)")
         metrics = project.json("index.json")["metrics"]
-        assert heads[2:-1] == [metric["label"] for metric in metrics]
+        assert heads[3:] == [metric["label"] for metric in metrics]
         lines = {(line[0][0], line[1][0]): dict(zip(heads, line, strict=True)) for line in shown}
         for metric in metrics:
             numbers = stored[f"burst.Burst.{metric['name']}"]
@@ -216,20 +216,27 @@ def test_a_lost_row_is_a_banner_above_everything(tmp_path: Path, browser: Browse
     project.commit()
     project.measure({**burst(track_lost_rows=rows(wal=3.0)), **quiet()})
     project.commit("Worse elsewhere only")
-    project.measure({**burst(track_lost_rows=rows(wal=3.0)), **quiet()}, machine="other")
+    project.measure({**burst(), **quiet()}, machine="other")
+    project.measure({**burst(track_duplicated_rows=rows(1.0)), **quiet()}, machine="third")
+    project.commit("Better again")
+    project.measure({**burst(), **quiet()}, machine="third")
     project.publish()
     with served(project.html) as address, opened(browser, viewport={"width": 1280, "height": 800}) as page:
         show(page, address)
         banner = page.locator(".banner.lost").first
         assert "on vm" in banner.inner_text()
-        assert "on other" in banner.inner_text()
+        assert "on third" not in banner.inner_text()
         box = banner.bounding_box()
         heading = page.locator("h1").bounding_box()
         assert box is not None
         assert heading is not None
         assert box["y"] + box["height"] <= heading["y"]
+        assert page.locator("#table td.bad").count() == 0
+        assert page.locator("#alarms").is_hidden()
+        show(page, f"{address}/#machine=third&environment=virtualenv-py3.12&commit={project.commits[1]}")
+        page.locator("#alarms", has_text="1 row of a burst there twice: burst.Burst(500, 'default')").wait_for()
         assert page.locator("#table td.bad").count() == 1
-        assert page.locator("#alarms").is_visible()
+        assert "at 500, 1 of 500 are there twice" in page.inner_text("#headline")
 
 
 def test_names_and_subjects_with_markup_are_text(site: str, browser: Browser) -> None:

@@ -96,7 +96,7 @@ async function show({ series, commit, instead }) {
     ...Object.fromEntries(Object.entries(data.values).map(([name, values]) => [name, values[place]])) }));
   showControls();
   element("headline").textContent = data.headline;
-  element("baseline").textContent = data.baseline && `For comparison, the wrong way: ${data.baseline}.`;
+  element("baseline").textContent = data.baseline && `For comparison, ${data.baseline}.`;
   element("baseline").hidden = !data.baseline;
   showAlarms(data);
   const at = index.commits[commit];
@@ -114,7 +114,8 @@ async function show({ series, commit, instead }) {
 }
 
 function showAlarms(data) {
-  const lines = [...data.alarms, ...data.broken.map((name) => `benchmark failed: ${name}`)];
+  const newest = view.commit === view.series.commits.at(-1); // whose warnings are at the top of the page already
+  const lines = newest ? [] : [...data.alarms, ...data.broken.map((name) => `benchmark failed: ${name}`)];
   element("alarms").hidden = lines.length === 0;
   element("alarms").className = data.alarms.length ? "banner lost" : "banner broken";
   const said = make("ul", {}, ...lines.map((line) => make("li", {}, line)));
@@ -223,7 +224,6 @@ function draw(place, readout, metric, workers, shown, values, names) {
   const y = counts
     ? { range: (_plot, _low, high) => [0, Math.max(1, high * 1.08)] }
     : { distr: logarithmic ? 3 : 1, ...(logarithmic ? {} : { range: (_plot, _low, high) => [0, high * 1.08 || 1] }) };
-  const values_ = (_plot, ticks) => ticks.map((tick) => (tick === null ? "" : format(tick, metric.unit)));
   const say = (plot) => {
     const at = plot.cursor.idx;
     const said = at === null || at === undefined ? unitText(metric) : `${workers[at]} workers: ${shown.map((settings, line) =>
@@ -234,8 +234,8 @@ function draw(place, readout, metric, workers, shown, values, names) {
     ...frame(place, 220),
     scales: { x: { time: false, distr: workers.length > 1 ? 3 : 1, range: [workers[0] * 0.85, workers.at(-1) * 1.15] }, y },
     axes: [
-      { ...axis(), splits: () => workers, values: (_plot, ticks) => ticks.map(String), filter: fitting, space: 1 },
-      { ...axis(), values: values_, size: 62 },
+      { ...axis(), splits: () => workers, values: (_plot, ticks) => ticks.map((tick) => tick ?? ""), filter: fitting, space: 1, size: 30 },
+      { ...axis(), values: ticksOf(metric), size: 62, ...(counts ? { incrs: WHOLE } : {}) },
     ],
     series: [{}, ...series],
     hooks: { setCursor: [say] },
@@ -261,6 +261,10 @@ const frame = (place, height) => ({
   padding: [10, 14, 0, 0],
 });
 
+const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
+const ticksOf = (metric) => (_plot, ticks) =>
+  ticks.map((tick) => (tick === null ? "" : format(tick, metric.unit).replace(/(\.\d*?)0+(?=\s|$)/, "$1").replace(/\.(?=\s|$)/, "")));
+
 const axis = () => ({
   stroke: style("--quiet"),
   font: "12px system-ui, sans-serif",
@@ -275,7 +279,7 @@ const rowName = (cell) => (cell.settings === BASELINE ? "the naive way (baseline
 function showTable() {
   const { data } = view;
   const head = make("tr", {}, make("th", { scope: "col" }, "settings"), make("th", { scope: "col" }, "workers"),
-    ...index.metrics.map((metric) => make("th", { scope: "col" }, metric.label)), make("th", { scope: "col" }, "file"));
+    make("th", { scope: "col" }, "file"), ...index.metrics.map((metric) => make("th", { scope: "col" }, metric.label)));
   const body = make("tbody");
   let empty = 0;
   let before;
@@ -286,8 +290,8 @@ function showTable() {
     if (!bare) before = cell.settings;
     body.append(make("tr", { class: kinds.filter(Boolean).join(" "), "data-row": row },
       make("th", { scope: "row" }, rowName(cell)), make("th", { scope: "row" }, String(cell.workers)),
-      ...index.metrics.map((metric) => tableCell(cell, row, metric)),
-      make("td", {}, make("a", { href: `limits/${versioned(`${view.series.folder}/cell-${row}.json`)}` }, "JSON"))));
+      make("td", {}, make("a", { href: `limits/${versioned(`${view.series.folder}/cell-${row}.json`)}` }, "JSON")),
+      ...index.metrics.map((metric) => tableCell(cell, row, metric))));
   });
   const caption = make("caption", {}, `Every number of commit ${index.commits[view.commit].hash.slice(0, 8)} in this environment`);
   element("table").replaceChildren(caption, make("thead", {}, head), body);
@@ -351,7 +355,7 @@ function showHistory(panel, history, metric, file) {
     make("td", {}, commit.subject), make("td", {}, format(values[place], metric.unit)),
     make("td", {}, interval(values[place], metric.unit)))).reverse();
   const heads = ["commit", "date", "subject", metric.label, "99% interval"].map((text) => make("th", { scope: "col" }, text));
-  panel.append(make("details", {}, make("summary", {}, `All ${commits.length} commits`),
+  panel.append(make("details", {}, make("summary", {}, commits.length === 1 ? "The commit" : `All ${commits.length} commits`),
     make("table", { class: "points" }, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...points))));
   panel.append(make("p", {}, make("a", { href: `limits/${file}` }, "This number and its history as JSON")));
 }
@@ -373,9 +377,9 @@ function drawHistory(place, readout, metric, values, commits) {
     ...frame(place, 200),
     scales: { x: { time: false, range: [-0.5, commits.length - 0.5] }, y: { range: (_plot, _low, top) => [0, top * 1.08 || 1] } },
     axes: [
-      { ...axis(), incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500], space: 80,
+      { ...axis(), incrs: WHOLE, space: 80, size: 30,
         values: (_plot, ticks) => ticks.map((tick) => commits[tick]?.hash.slice(0, 8) ?? "") },
-      { ...axis(), size: 62, values: (_plot, ticks) => ticks.map((tick) => format(tick, metric.unit)) },
+      { ...axis(), size: 62, values: ticksOf(metric) },
     ],
     series: [{}, { stroke: line, width: 2, points: { show: true, size: 6, fill: line } },
       { stroke: "transparent", points: { show: false } }, { stroke: "transparent", points: { show: false } }],
