@@ -74,9 +74,8 @@ def _left_out(series: Series, commits: Mapping[int, Commit]) -> Iterator[Change]
     histories: dict[tuple[str, Parameters], list[tuple[int, Value | None]]] = {}
     for revision, measurement in sorted(series.measurements.items()):
         for name, cells in measurement.values.items():
-            if not name.startswith(f"{NAIVE_BURST}."):
-                for parameters, value in cells.items():
-                    histories.setdefault((name, parameters), []).append((revision, value))
+            for parameters, value in cells.items():
+                histories.setdefault((name, parameters), []).append((revision, value))
     broken: dict[tuple[str, int], list[Parameters]] = {}
     for (name, parameters), history in histories.items():
         begun = []
@@ -85,7 +84,7 @@ def _left_out(series: Series, commits: Mapping[int, Commit]) -> Iterator[Change]
                 broken.setdefault((name, revision), []).append(parameters)
             elif after and (not before or before == "failed"):
                 begun.append((revision, before, after))
-        if begun and name.endswith("_rows"):
+        if begun and name.endswith("_rows") and not name.startswith(f"{NAIVE_BURST}."):
             yield _rows_begun(series, name, parameters, commits, begun)
     for (name, revision), failures in broken.items():
         entry = name if len(failures) == len(series.measurements[revision].values[name]) else None
@@ -167,7 +166,7 @@ def write_feed(path: Path, changes: list[Change], project: str) -> None:
                 when,
                 change.address,
                 html.escape(text),
-                [change.what, change.benchmark, change.series.folder, change.commit.hash],
+                [change.what.partition(" (")[0], change.benchmark, change.series.folder, change.commit.hash],
                 when,
             )
         )

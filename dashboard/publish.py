@@ -59,7 +59,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'"
 )
-SHOWN_CHANGES, FOLDED_CHANGES = 12, 100
+SHOWN_CHANGES, FOLDED_CHANGES = 12, 40
 
 
 class Limits(OutputPublisher):  # type: ignore[misc] # asv has no types

@@ -147,6 +147,14 @@ def test_every_page_opens_without_a_failed_request_or_a_word_on_the_console(site
             assert "burst.Burst" in page.inner_text("body").replace(" ", "") or "Burst.time_burst" in page.content()
 
 
+def test_the_first_view_asks_for_seven_files_however_long_the_history_is(site: str, browser: Browser) -> None:
+    with opened(browser) as page:
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url) if request.url.startswith("http") else None)
+        show(page, f"{site}/")
+        assert len([url for url in asked if "/limits/" in url]) == len(asked) - 1 == 6
+
+
 def test_the_table_shows_every_number_of_the_result_file(site: str, project: Project, browser: Browser) -> None:
     with opened(browser) as page:
         show(page, f"{site}/#machine=vm&environment=virtualenv-py3.12")
