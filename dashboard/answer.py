@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
+from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING
 
 from asv.benchmarks import Benchmarks
@@ -182,8 +183,10 @@ def _what_happened(cell: Cell) -> str:
 
 
 def number_of_rows(rows: float) -> str:
-    """A count or a mean of counts; never 0 for what is more than 0."""
-    return f"{rows:.0f}" if rows == int(rows) else f"{rows:.1f}" if rows >= 0.05 else f"{rows:.1g}"
+    """A count or a mean of counts; never 0 for what is more than 0. Halves are rounded up, as the pages round them."""
+    if rows == int(rows):
+        return f"{rows:.0f}"
+    return str(Decimal(rows).quantize(Decimal("0.1"), ROUND_HALF_UP)) if rows >= 0.05 else f"{rows:.1g}"
 
 
 def _show(cell: Cell | None) -> Text:

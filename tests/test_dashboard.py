@@ -300,8 +300,8 @@ def test_the_headline_hides_neither_a_lost_row_nor_a_crash_nor_a_small_mean(cell
 
 def test_failures_only_at_the_largest_size_are_on_the_first_page(ordinary: Project) -> None:
     page = ordinary.first_page()
-    assert "failures began at 500: 16.2 of 500" in page
-    assert "16.2 failed at 500" in page
+    assert "failures began at 500: 16.3 of 500" in page
+    assert "16.3 failed at 500" in page
     assert "failed rows where there were none" in page
 
 
