@@ -313,7 +313,7 @@ def test_every_machine_is_on_the_first_page(ordinary: Project) -> None:
 
 def test_the_naive_way_is_the_baseline_and_raises_no_alarm(ordinary: Project) -> None:
     page = ordinary.first_page()
-    assert "baseline: the wrong way" in page
+    assert "the naive way (baseline)" in page
     assert "485.5 were lost at 500" in page
     assert 'class="banner' not in page
     assert not MUST_BE_ZERO.fullmatch("caller.NaiveBurst.track_lost_rows")

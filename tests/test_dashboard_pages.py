@@ -213,7 +213,7 @@ def test_what_the_first_page_must_show_is_visible_without_a_click(site: str, bro
             "Benchmark failed",
             "burst.Burst.time_burst(500, 'wal') — Python 3.12",
             "485.5 were lost at 500",
-            "baseline: the wrong way",
+            "the naive way (baseline)",
         ):
             assert page.get_by_text(text).first.is_visible(), text
         assert page.locator(".banner.lost").count() == 0
