@@ -149,6 +149,9 @@ def read_answer(result: Results, values: dict[str, Values]) -> Answer:
             answer.cells.setdefault(way, {})[int(parameters[0])] = Cell(
                 rows_failed.number, rows_lost.number, twice.number or 0.0 if twice and twice.measured else 0.0
             )
+    if values and all(value.failed for cells in values.values() for value in cells.values()):
+        answer.broken = ["every benchmark, as when the package cannot be built"]
+        return answer
     for name, cells in values.items():
         failures = [parameters for parameters, value in cells.items() if value.failed]
         answer.broken += _entries(name, failures, len(cells))

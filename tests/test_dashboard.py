@@ -352,6 +352,18 @@ def test_a_benchmark_that_crashes_says_so_on_the_first_page_and_in_the_feed(tmp_
     assert data["values"]["track_failed_rows"][data["cells"].index([500, "default"])] == "failed"
 
 
+def test_a_commit_that_cannot_be_built_is_one_line_on_the_first_page(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    project.commit()
+    failed = {name: dict.fromkeys(itertools.product(*parameters)) for name, parameters in KNOWN.items()}
+    project.measure(failed)
+    project.publish()
+    page = project.first_page()
+    assert page.count("<li>") == 1
+    assert "every benchmark, as when the package cannot be built" in page
+    assert "none of the sizes is safe; at 50 the benchmark itself failed" in page
+
+
 def feed_titles(project: Project) -> list[str]:
     feed = ET.parse(project.html / "regressions.xml").getroot()
     return [title.text or "" for title in feed.iterfind("{*}entry/{*}title")]

@@ -38,7 +38,7 @@ EN_DASH = "\u2013"
 NASTY = "<script>document.title='owned'</script> & \"quotes\" 'too'"
 NASTY_MACHINE = '<script>alert("1")<b>\''
 STOCK_PAGES = ["asv.html", "asv.html#/summarylist", "asv.html#/regressions", "asv.html#burst.Burst.time_burst"]
-TACHYON_PAGES = ["tachyon.html", "tachyon.html#view=detail&bench=burst.Burst.time_burst"]
+TACHYON_PAGES = ["tachyon.html", "tachyon.html#view=explore&bench=burst.Burst.time_burst"]
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
