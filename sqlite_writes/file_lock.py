@@ -179,7 +179,9 @@ class _Wait:
     def until(self, deadline: float, lock: FileLock) -> bool:
         """Have the lock by the deadline, or give up."""
         try:
-            self._granted.acquire(timeout=time_left(deadline))
+            # Not in one go: a Ctrl-C that comes just before a wait begins is noticed only when it ends.
+            while not self._granted.acquire(timeout=min(time_left(deadline), 0.5)) and time_left(deadline):
+                pass
         finally:
             with self._mutex:
                 self._wanted = False

@@ -112,10 +112,10 @@ class Batch(FileLock):
 
     def follow(self, packed: bytes, deadline: float) -> bytes:
         """Add a statement, wait, and say what became of it; ``UndecidedError`` if that cannot be known."""
-        if self.mark() == _OPEN and not self.add(packed):
-            return _REFUSED
         granted = False
         try:
+            if self.mark() == _OPEN and not self.add(packed):
+                return _REFUSED
             granted = self.acquire(deadline, shared=True)
         finally:
             if not granted and self._start is not None and self.mark() == _OPEN:
