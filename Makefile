@@ -12,7 +12,7 @@ ASV := $(BIN)/python -m asv
 QUICK := --bench "burst\.Burst\.(time_burst|track_(failed|lost)_rows)\((250, '(default|wal|grouped)'|500, '(default|wal|wal-normal|grouped)')\)" \
          --bench "caller\.NaiveBurst\..*\(500\)" --bench "cost\.Library"
 
-.PHONY: help bench bench-full check-pr history test
+.PHONY: help bench bench-full check-pr history dashboard test
 .DEFAULT_GOAL := help
 
 help: ## say what each target does
@@ -37,8 +37,10 @@ bench bench-full history: .venv/ready
 	  [ $$status -eq 0 ] || [ $$status -eq 2 ] || exit $$status; \
 	  $(ASV) publish --no-pull > .asv/publish.log 2>&1 || { cat .asv/publish.log; exit 1; }; \
 	  echo; $(BIN)/python -m dashboard.answer && \
-	  echo "Dashboard: $(CURDIR)/.asv/html/index.html (asv's own page, whose scripts come from the web;" && \
-	  echo "serve it with $(BIN)/asv preview)" && exit $$status
+	  echo "The same as pages, with every number and its history: make dashboard" && exit $$status
+
+dashboard: .venv/ready ## publish the results as pages and serve them on this machine, until Ctrl-C
+	@exec $(BIN)/python -m dashboard.serve
 
 check-pr: .venv/ready ## judge HEAD against BASE (the merge base with the main branch): anything slower, costlier, broken?
 	@mkdir -p .asv/report
@@ -54,5 +56,5 @@ test: .venv/ready ## run every check: linters, types, tests
 
 .venv/ready: setup.py pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench,check,test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench,check,dashboard,test]'
 	@touch $@

@@ -19,9 +19,18 @@ setup(
     extras_require={
         "bench": ["asv==0.6.6", "virtualenv==21.15.8", "python-discovery==1.9.5", "rich==15.0.0"],
         "check": ["scipy==1.17.1"],
+        # What the dashboard's pages run in a browser is copied out of these; none of them is imported.
+        "dashboard": [
+            "asv-tachyon==0.5.8",
+            "js.bootstrap==3.3.4",
+            "js.jquery==3.6.1",
+            "js.jquery_flot==0.8.1",
+            "youplot==1.0.0",
+        ],
         "test": [
             "check-jsonschema==0.39.0",
             "mypy==2.4.1",
+            "playwright==1.65.2",
             "pre-commit==4.6.0",
             "pysqlite3==0.6.1; sys_platform == 'linux'",
             "pytest==9.2.0",

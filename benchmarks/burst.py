@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from .common import (
     BURSTS,
-    FEW_BURSTS,
     SETTINGS,
     STORAGE,
     WORKERS,
     Samples,
     _TimedBursts,
+    bursts,
     mean,
     measured_once,
     run_burst,
@@ -24,6 +24,9 @@ from .common import (
     skip_unless_possible,
     unit,
 )
+
+# Of the bursts that are beside the main question: a usual number, far from any timeout.
+USUAL = 100
 
 
 class Burst(_TimedBursts):
@@ -39,8 +42,9 @@ class Burst(_TimedBursts):
 
     def setup(self, workers: int, settings: str) -> None:
         skip_unless_possible(settings)
-        bursts = FEW_BURSTS if workers >= 500 or settings == "patient" else BURSTS
-        self.use(measured_once(f"{workers} {settings}", lambda: run_burst(workers, settings), bursts))
+        at_most = BURSTS if workers < 500 else 3 if workers < 1000 else 2
+        count = bursts(settings, at_most)
+        self.use(measured_once(f"{workers} {settings}", lambda: run_burst(workers, settings), count))
 
     @unit("rows per burst")
     def track_recovered_rows(self, workers: int, settings: str) -> float:
@@ -106,4 +110,4 @@ class StorageBurst(_TimedBursts):
 
     def setup(self, storage: str, settings: str) -> None:
         skip_unless_possible(settings)
-        self.use(measured_once(f"{storage} {settings}", lambda: run_burst(100, settings, storage)))
+        self.use(measured_once(f"{storage} {settings}", lambda: run_burst(USUAL, settings, storage), bursts(settings)))

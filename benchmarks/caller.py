@@ -11,7 +11,7 @@ import json
 import subprocess
 import sys
 
-from .common import BURSTS, Report, _Bursts, database_path, measured_once, setup
+from .common import BURSTS, Report, _Bursts, bursts, database_path, measured_once, setup
 
 WORKERS = [50, 250, 500]
 
@@ -28,7 +28,7 @@ class HeldConnection(_Bursts):
         """Have asv run the whole class in one folder (see common)."""
 
     def setup(self, workers: int) -> None:
-        self.reports = measured_once(f"held {workers}", lambda: _burst_beside_a_connection(workers))
+        self.reports = measured_once(f"held {workers}", lambda: _burst_beside_a_connection(workers), bursts())
 
 
 class NaiveBurst(_Bursts):

@@ -33,10 +33,8 @@ WORKERS = [1, 5, 50, 100, 250, 500, 1000]
 # "disk" is the project's, "memory" is /dev/shm, where a sync costs nothing.
 STORAGE = ["disk", "memory"]
 
-# Bursts a cell, and of the costly ones: those of many workers, and those beside the main question. Not 6: two sets of 6
-# samples can never differ under asv's p < 0.002.
+# Bursts a cell. Not 6: two sets of 6 samples can never differ under asv's p < 0.002.
 BURSTS = int(os.environ.get("SQLITE_WRITES_BURSTS", "5"))
-FEW_BURSTS = min(BURSTS, 3)
 
 Report = dict[str, Any]
 Samples = Union[float, dict[str, Any]]
@@ -113,11 +111,16 @@ def run_burst(workers: int, settings: str, storage: str = "disk") -> Report:
     return report
 
 
-def measured_once(cell: str, measure: Callable[[], Report], bursts: int | None = None) -> list[Report]:
-    """The cell's reports: what an earlier benchmark left in this folder, or ``bursts`` new ones (``FEW_BURSTS``)."""
+def bursts(settings: str = "", at_most: int = 3) -> int:
+    """How many a cell gets: fewer of what is costly or beside the main question, two of ``patient``, the costliest."""
+    return min(BURSTS, 2 if settings == "patient" else at_most)
+
+
+def measured_once(cell: str, measure: Callable[[], Report], count: int) -> list[Report]:
+    """The cell's reports: what an earlier benchmark left in this folder, or ``count`` new ones."""
     kept = Path(f"{cell}.json")
     if not kept.exists():
-        kept.write_text(json.dumps([measure() for _ in range(FEW_BURSTS if bursts is None else bursts)]))
+        kept.write_text(json.dumps([measure() for _ in range(count)]))
     reports: list[Report] = json.loads(kept.read_text())
     return reports
 

@@ -13,6 +13,7 @@ from .common import (
     SETTINGS,
     Samples,
     _TimedBursts,
+    bursts,
     database_path,
     measured_once,
     samples,
@@ -22,6 +23,7 @@ from .common import (
 )
 
 POPULATED = 10_000
+WORKERS = 100
 
 
 class InsertRow:
@@ -83,7 +85,7 @@ class PopulatedBurst(_TimedBursts):
 
     def setup(self, settings: str) -> None:
         skip_unless_possible(settings)
-        self.use(measured_once(settings, lambda: _burst_into_populated(settings)))
+        self.use(measured_once(settings, lambda: _burst_into_populated(settings), bursts(settings)))
 
     @unit("seconds")
     def track_slowest_insert(self, settings: str) -> Samples:
@@ -103,4 +105,4 @@ def _burst_into_populated(settings: str) -> dict[str, object]:
             connection.commit()
         finally:
             connection.close()
-        return insert_rows_in_parallel(database, generate_example_rows(100), settings).to_dict()
+        return insert_rows_in_parallel(database, generate_example_rows(WORKERS), settings).to_dict()

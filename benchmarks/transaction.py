@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from .common import Report, database_path, mean, measured_once, setup, unit
+from .common import Report, bursts, database_path, mean, measured_once, setup, unit
 
 WORKERS = 50
 
@@ -33,7 +33,7 @@ class ReadThenWrite:
         except ImportError:
             raise NotImplementedError("this commit does not read before it writes") from None
         self.reports = measured_once(
-            f"{journal_mode} {transaction}", lambda: _burst_of_readers(journal_mode, transaction)
+            f"{journal_mode} {transaction}", lambda: _burst_of_readers(journal_mode, transaction), bursts()
         )
 
     @unit("rows per burst")

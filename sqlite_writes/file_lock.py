@@ -8,8 +8,8 @@ from __future__ import annotations
 import _thread
 import os
 import sys
-import threading
 import time
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Union
@@ -39,10 +39,11 @@ class FileLock:
         self.descriptor = os.open(self.path, os.O_RDWR | os.O_NOFOLLOW | flags, 0o600)
         if flags & os.O_CREAT:
             like, ours = os.stat(database), os.fstat(self.descriptor)
-            if ours.st_mode & 0o666 != like.st_mode & 0o666 and os.geteuid() in (0, ours.st_uid):
-                os.fchmod(self.descriptor, like.st_mode & 0o666)
-            if (ours.st_uid, ours.st_gid) != (like.st_uid, like.st_gid) and os.geteuid() == 0:
-                os.fchown(self.descriptor, like.st_uid, like.st_gid)
+            wanted = (like.st_mode & 0o666, like.st_uid, like.st_gid)
+            if wanted != (ours.st_mode & 0o666, ours.st_uid, ours.st_gid):
+                with suppress(PermissionError):  # it is another's, or we may not give it away
+                    os.fchmod(self.descriptor, wanted[0])
+                    os.fchown(self.descriptor, *wanted[1:])
 
     def acquire(self, deadline: float = 0.0, *, shared: bool = False) -> bool:
         """Lock it, for us alone or ``shared`` with others who do; False if that was not granted by the deadline.
@@ -50,11 +51,14 @@ class FileLock:
         The deadline is a moment on ``time.monotonic``; one that is past means now or not at all.
         """
         operation = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-        try:
-            fcntl.flock(self.descriptor, operation | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return deadline > time.monotonic() and _Waiter.of(self, operation).wait(deadline)
-        return True
+        key = (os.getpid(), *os.fstat(self.descriptor)[1:3], operation)  # the file by its inode and device
+        wait = _Wait.given_up(key)
+        if wait is None:
+            with suppress(BlockingIOError):
+                fcntl.flock(self.descriptor, operation | fcntl.LOCK_NB)
+                return True
+            wait = _Wait(key, os.dup(self.descriptor)) if time_left(deadline) else None
+        return wait is not None and wait.until(deadline, self)
 
     def append(self, data: bytes) -> int | None:
         """Write the data behind all that is there, not mixed with what others append; where, or None if cut short."""
@@ -65,10 +69,9 @@ class FileLock:
 
     def is_current(self) -> bool:
         """Whether the file is still the one that others open by its path."""
-        try:
+        with suppress(FileNotFoundError):
             return os.path.samestat(os.stat(self.path), os.fstat(self.descriptor))
-        except FileNotFoundError:
-            return False
+        return False
 
     def close(self) -> None:
         """Let go of the lock, even if a process forked meanwhile has the file open too, and close the file."""
@@ -107,9 +110,14 @@ def timed_out(lock: FileLock, timeout: float) -> sqlite3.OperationalError:
     return error
 
 
+def time_left(deadline: float) -> float:
+    """Seconds until that moment on ``time.monotonic``; 0 if it is past."""
+    return max(deadline - time.monotonic(), 0.0)
+
+
 def limit_wait(connection: sqlite3.Connection, deadline: float) -> None:
     """Have SQLite wait for other writers until the deadline, and not longer."""
-    connection.execute(f"PRAGMA busy_timeout = {max(int(1000 * (deadline - time.monotonic())), 0)}")
+    connection.execute(f"PRAGMA busy_timeout = {int(1000 * time_left(deadline))}")
 
 
 def real_path(database: Database) -> str:
@@ -120,9 +128,7 @@ def real_path(database: Database) -> str:
     """
     if sys.platform == "win32":
         raise NotImplementedError("a queue of writers needs flock, which Windows does not have")
-    path = os.fspath(database)
-    if os.path.islink(path):
-        path = os.path.realpath(path)
+    path = os.path.realpath(database) if os.path.islink(database) else os.fspath(database)
     if not os.path.exists(path):
         raise FileNotFoundError(f"database {path!r} does not exist")
     _refuse_network(os.path.dirname(path) or ".")
@@ -131,78 +137,66 @@ def real_path(database: Database) -> str:
 
 @lru_cache
 def _refuse_network(folder: str) -> None:
-    try:
-        mounts = Path("/proc/self/mountinfo").read_text()
-    except OSError:
-        return  # macOS does not tell
     device = os.stat(folder).st_dev
-    for mount in mounts.splitlines():
-        place, _, source = mount.partition(" - ")
-        kind = source.split()[0]
-        if kind in _NETWORK and place.split()[2] == f"{os.major(device)}:{os.minor(device)}":
-            raise NotImplementedError(
-                f"{folder!r} is on a network file system ({kind}), whose locks nobody can rely on"
-            )
+    with suppress(FileNotFoundError):  # macOS does not tell
+        for mount in Path("/proc/self/mountinfo").read_text().splitlines():
+            place, _, source = mount.partition(" - ")
+            kind = source.split()[0]
+            if kind in _NETWORK and place.split()[2] == f"{os.major(device)}:{os.minor(device)}":
+                raise NotImplementedError(f"{folder!r} is on a network file system ({kind}), whose locks mean nothing")
 
 
-class _Waiter:
-    """A thread that waits in the kernel, where the wait for a file lock cannot be given a limit.
+class _Wait:
+    """A thread that waits for a file lock in the kernel, where the wait can be given no limit.
 
-    A wait that is given up goes on there until the lock is free. So that a lock which never is does not gather
-    threads, the next call of this process that waits for it takes over a wait that was given up.
+    One that is given up goes on there until the lock is free, and then lets go of it. So that behind a lock which never
+    is no threads gather, the next call of this process that waits for the same takes it over.
     """
 
-    _given_up: ClassVar[list[_Waiter]] = []
+    _all: ClassVar[list[_Wait]] = []
 
-    def __init__(self, lock: FileLock, operation: int) -> None:
-        self._key = self._key_of(lock, operation)
-        self._descriptor = os.dup(lock.descriptor)  # one lock, held through either
-        self._mutex = threading.Lock()
-        self._granted = threading.Lock()
+    def __init__(self, key: tuple[int, ...], descriptor: int) -> None:
+        self._key = key  # the process, the file, and how it is to be locked
+        self._descriptor = descriptor
+        self._mutex = _thread.allocate_lock()  # two plain locks: a Condition takes three times as long
+        self._granted = _thread.allocate_lock()
         self._granted.acquire()
         self._wanted = True
         self._over = False
-        _thread.start_new_thread(self._wait_in_the_kernel, (operation,))
+        self._all.append(self)
+        _thread.start_new_thread(self._wait_in_the_kernel, (key[-1],))
 
     @classmethod
-    def of(cls, lock: FileLock, operation: int) -> _Waiter:
-        """One that was given up and still waits for the same, or a new one."""
-        for waiter in list(cls._given_up):
-            if waiter._key == cls._key_of(lock, operation) and waiter._take_over(lock):
-                return waiter
-        return cls(lock, operation)
+    def given_up(cls, key: tuple[int, ...]) -> _Wait | None:
+        """One that waits for the same and that nobody wants any more: from now on the caller does."""
+        for wait in [wait for wait in cls._all if wait._key == key]:
+            with wait._mutex:
+                if not wait._wanted and not wait._over:
+                    wait._wanted = True
+                    return wait
+        return None
 
-    @staticmethod
-    def _key_of(lock: FileLock, operation: int) -> tuple[int, int, int, int]:
-        file = os.fstat(lock.descriptor)
-        return os.getpid(), file.st_dev, file.st_ino, operation
-
-    def _take_over(self, lock: FileLock) -> bool:
-        with self._mutex:
-            if self._wanted or self._over:
-                return False
-            self._wanted = True
-            self._given_up.remove(self)
-            os.dup2(self._descriptor, lock.descriptor, inheritable=False)
-            return True
-
-    def wait(self, deadline: float) -> bool:
+    def until(self, deadline: float, lock: FileLock) -> bool:
+        """Have the lock by the deadline, or give up."""
         try:
-            self._granted.acquire(timeout=max(deadline - time.monotonic(), 0))
+            # Not in one go: a Ctrl-C that comes just before a wait begins is noticed only when it ends.
+            while not self._granted.acquire(timeout=min(time_left(deadline), 0.5)) and time_left(deadline):
+                pass
         finally:
             with self._mutex:
-                granted = self._over
-                if not granted:
-                    self._wanted = False
-                    self._given_up.append(self)
-        return granted
+                self._wanted = False
+                over = self._over
+            if over:
+                os.dup2(self._descriptor, lock.descriptor, inheritable=False)
+                os.close(self._descriptor)
+        return over
 
     def _wait_in_the_kernel(self, operation: int) -> None:
         fcntl.flock(self._descriptor, operation)
         with self._mutex:
             self._over = True
+            self._all.remove(self)
             if not self._wanted:
-                self._given_up.remove(self)
                 fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-            os.close(self._descriptor)
+                os.close(self._descriptor)
         self._granted.release()

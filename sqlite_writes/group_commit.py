@@ -11,15 +11,15 @@ import re
 import struct
 import time
 from binascii import crc32
-from contextlib import closing, suppress
-from typing import TYPE_CHECKING, NamedTuple, Union
+from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING, Union
 
 from .driver import sqlite3
-from .file_lock import Database, FileLock, Queue, limit_wait, real_path, timed_out
+from .file_lock import Database, FileLock, Queue, limit_wait, real_path, time_left, timed_out
 from .settings import LONGEST_TIMEOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 Value = Union[None, int, float, str, bytes]
 Parameters = Union["Sequence[Value]", "Mapping[str, Value]"]
@@ -45,26 +45,19 @@ class UndecidedError(sqlite3.OperationalError):
     """The statement has been committed, or will be, once, or not at all: the call could not find out."""
 
 
-class _Statement(NamedTuple):
-    sql: str
-    parameters: Parameters
+def _pack(sql: str, parameters: Parameters) -> bytes | None:
+    """As bytes that every Python reads alike; None if they are too many, or a value would not be the same again."""
+    plain = dict(parameters) if hasattr(parameters, "keys") else list(parameters)
+    values = plain.values() if isinstance(plain, dict) else plain
+    if not {type(value) for value in values} <= {type(None), bool, int, float, str, bytes}:
+        return None
+    packed = json.dumps([sql, plain], default=lambda value: {"": value.hex()}).encode()
+    return packed if len(packed) < RECORD_LIMIT else None
 
-    def run(self, connection: sqlite3.Connection) -> None:
-        connection.execute(self.sql, self.parameters).fetchall()
 
-    def pack(self) -> bytes | None:
-        """As bytes that every Python reads alike; None if a value is of a type that would not be the same again."""
-        parameters = dict(self.parameters) if hasattr(self.parameters, "keys") else list(self.parameters)
-        values = parameters.values() if isinstance(parameters, dict) else parameters
-        if not {type(value) for value in values} <= {type(None), bool, int, float, str, bytes}:
-            return None
-        packed = json.dumps([self.sql, parameters], default=lambda value: {"": value.hex()}).encode()
-        return packed if len(packed) < RECORD_LIMIT else None
-
-    @classmethod
-    def unpack(cls, packed: bytes) -> _Statement:
-        # No parameter has an empty name, so that what has one is bytes.
-        return cls(*json.loads(packed, object_hook=lambda found: bytes.fromhex(found[""]) if "" in found else found))
+def _restored(found: dict[str, Value]) -> object:
+    # No parameter has an empty name, so that what has one is bytes.
+    return bytes.fromhex(str(found[""])) if "" in found else found
 
 
 class Batch(FileLock):
@@ -75,16 +68,19 @@ class Batch(FileLock):
     finishing or by dying.
     """
 
-    def __init__(self, database: str, suffix: str = "-batch", flags: int = 0) -> None:
+    def __init__(self, database: str, suffix: str = "-batch", flags: int = os.O_CREAT) -> None:
         super().__init__(database, suffix, flags)
         self.identity = os.pread(self.descriptor, _MARK, 0)
+        self._record = b""  # our own, and where it is
+        self._start: int | None = None
 
     def begin(self) -> bool:
-        """Make a new file a batch that we lead; False if someone took it for one whose leader had died before that."""
-        if self.acquire():
-            self.identity = os.urandom(_MARK)
-            os.pwrite(self.descriptor, _HEADER.pack(self.identity, _OPEN, 0), 0)
-        return self.mark() == _OPEN
+        """Whether we lead it: the file is new, and ours."""
+        leads = self.acquire() and not os.fstat(self.descriptor).st_size
+        if leads:
+            os.pwrite(self.descriptor, _HEADER.pack(os.urandom(_MARK), _OPEN, 0), 0)
+        self.identity = os.pread(self.descriptor, _MARK, 0)
+        return leads
 
     def mark(self) -> bytes:
         """How far the leader is; empty if this is no batch, or not the one that it was."""
@@ -95,75 +91,88 @@ class Batch(FileLock):
         """Set that of the batch, or of the record that starts there: one byte, so that nobody finds half of it."""
         os.pwrite(self.descriptor, mark, start + _MARK)
 
-    def remove(self) -> None:
-        """See to it that nobody joins any more."""
-        if self.is_current():
-            with suppress(FileNotFoundError):
-                os.unlink(self.path)
+    def add(self, packed: bytes) -> bool:
+        """Append a statement's record; False if the disk is full."""
+        self._record = _RECORD.pack(self.identity, _PENDING, len(packed), crc32(packed)) + packed
+        self._start = self.append(self._record)
+        return self._start is not None
 
-    def follow(self, own: _Statement, deadline: float) -> bytes:
-        """Add a statement, wait, and say what became of it; ``UndecidedError`` if that cannot be known.
+    # What became of a statement: _COMMITTED; _PENDING, it was not taken and never will be, so that it may join another
+    # batch; _REFUSED, the same after an error; _WITHDRAWN, the same because the time was over.
 
-        ``_COMMITTED``; ``_PENDING`` if it was not taken and never will be, so that it may join another batch;
-        ``_REFUSED`` if the same after an error; ``_WITHDRAWN`` if the same because the time was over.
-        """
-        if self.mark() != _OPEN:
-            if not self.acquire(deadline, shared=True):
-                return _WITHDRAWN
-            self.remove()  # if it still has that name, a leader that died has left it, or it is no batch at all
-            return _PENDING
-        packed = own.pack()
-        if packed is None:
-            return _REFUSED
-        record = _RECORD.pack(self.identity, _PENDING, len(packed), crc32(packed)) + packed
-        start = self.append(record)
-        if start is None:
-            return _REFUSED
+    def lead(self, packed: bytes, queue: Queue, deadline: float) -> bytes:
+        """Stand in line, commit what has been added by then, and say what became of the leader's own statement."""
         try:
+            self.add(packed)
+            if not queue.wait(deadline):
+                return _WITHDRAWN
+            return _COMMITTED if self._start in self._commit(deadline) else _REFUSED
+        finally:
+            self._remove()
+
+    def follow(self, packed: bytes, deadline: float) -> bytes:
+        """Add a statement, wait, and say what became of it; ``UndecidedError`` if that cannot be known."""
+        granted = False
+        try:
+            if self.mark() == _OPEN and not self.add(packed):
+                return _REFUSED
             granted = self.acquire(deadline, shared=True)
-        except BaseException:
-            self._withdraw(start)
-            raise
+        finally:
+            if not granted and self._start is not None and self.mark() == _OPEN:
+                self.set_mark(_WITHDRAWN, self._start)
         if granted:
-            return self._fate(start, record, deadline)
-        if not self._withdraw(start):
+            return self._fate(deadline)
+        # The leader marks the batch first, and then reads what is withdrawn: one of us sees the other.
+        if self._start is not None and self.mark() != _OPEN:
             raise UndecidedError("the time was over while the statement was being committed")
         return _WITHDRAWN
 
-    def _withdraw(self, start: int) -> bool:
-        """True if a record is withdrawn; False if it may be committed at this moment, or has been."""
-        if self.mark() == _OPEN:
-            self.set_mark(_WITHDRAWN, start)
-        # The leader marks the batch first, and then reads what is withdrawn: one of us sees the other.
-        return self.mark() == _OPEN
-
-    def _fate(self, start: int, record: bytes, deadline: float) -> bytes:
+    def _fate(self, deadline: float) -> bytes:
         mark = self.mark()
-        if mark == _OPEN:
-            self.remove()  # its leader died, or its time was over
+        if self._start is None or mark == _OPEN:
+            self._remove()  # if it still has that name, a leader that died has left it, or it is no batch at all
             return _PENDING
         if mark == _CLAIMED:  # its leader died, or failed, after that: what its transaction wrote decides
             try:
-                with closing(sqlite3.connect(self.database)) as connection:
-                    limit_wait(connection, deadline)
+                with closing(sqlite3.connect(self.database, timeout=time_left(deadline))) as connection:
                     committed = _is_committed(connection, self.identity)
             except sqlite3.Error as error:
-                raise UndecidedError(
-                    f"the database does not tell whether the statement was committed: {error}"
-                ) from error
+                raise UndecidedError(f"the database does not tell whether it was committed: {error}") from error
             deleted = os.fstat(self.descriptor).st_nlink == 0
             mark = _COMMITTED if committed else self.mark()  # which the next leader sets before it deletes the file
             if mark == _OPEN or (mark == _CLAIMED and not deleted):
                 return _REFUSED
-        found = os.pread(self.descriptor, len(record), start)
-        if mark != _COMMITTED or found[:_MARK] + found[_MARK + 1 :] != record[:_MARK] + record[_MARK + 1 :]:
+        found = os.pread(self.descriptor, len(self._record), self._start)
+        if mark != _COMMITTED or found[:_MARK] + found[_MARK + 1 :] != self._record[:_MARK] + self._record[_MARK + 1 :]:
             raise UndecidedError(f"{self.path!r} was damaged or deleted while the statement waited there")
         _, _, end = _HEADER.unpack(os.pread(self.descriptor, _HEADER.size, 0))
-        if start >= end:
+        if self._start >= end:
             return _PENDING  # it came when the leader had read
         return _REFUSED if found[_MARK : _MARK + 1] == _REFUSED else _COMMITTED
 
-    def claim(self, connection: sqlite3.Connection) -> list[tuple[int, bytes]]:
+    def _commit(self, deadline: float) -> list[int]:
+        """Commit what has been added, in one transaction, less what fails of it; the starts of what was committed."""
+        while True:
+            start = 0
+            try:
+                with _transaction(self.database, deadline, _CREATE) as connection:
+                    statements = self._claim(connection)
+                    for start, packed in statements:  # noqa: B007 the one that failed is refused
+                        connection.execute(*json.loads(packed, object_hook=_restored)).fetchall()
+                    start = 0
+                    if statements:
+                        connection.execute("REPLACE INTO _sqlite_writes_batch VALUES (1, ?)", (self.identity,))
+                break
+            except Exception:
+                if not start:
+                    raise
+                self.set_mark(_REFUSED, start)  # and all anew: a statement may fail half done, or roll all back itself
+        with suppress(OSError):  # it is committed: if the files cannot say so, the database does
+            self.set_mark(_COMMITTED)
+            os.unlink(f"{self.database}-commit")
+        return [start for start, _ in statements]
+
+    def _claim(self, connection: sqlite3.Connection) -> list[tuple[int, bytes]]:
         """Let nobody join any more, and give the statements to commit, each with the start of its record.
 
         Called by the leader, in the transaction that is to hold them and the batch's identity.
@@ -181,21 +190,28 @@ class Batch(FileLock):
         while (start := data.find(self.identity, start)) >= 0:
             body = start + _RECORD.size
             _, mark, length, checksum = _RECORD.unpack(data[start:body].ljust(_RECORD.size))
-            if len(data) < body + length or crc32(data[body : body + length]) != checksum:
+            packed = data[body : body + length]
+            if len(packed) < length or crc32(packed) != checksum:
                 start += 1  # left torn by a writer that was killed; or, at the end, it is still being written
                 continue
             if mark == _PENDING:
-                statements.append((start, data[body : body + length]))
+                statements.append((start, packed))
             end = start = body + length
         os.pwrite(self.descriptor, struct.pack("<Q", end), _MARK + 1)
         return statements
 
     def _settle(self, connection: sqlite3.Connection) -> None:
         """Mark the batch whose leader died while it committed it, before our identity replaces that one's."""
-        with suppress(FileNotFoundError), closing(Batch(self.database, "-commit")) as dead:
+        with suppress(FileNotFoundError), closing(Batch(self.database, "-commit", 0)) as dead:
             if dead.mark() == _CLAIMED:
                 dead.set_mark(_COMMITTED if _is_committed(connection, dead.identity) else _OPEN)
             os.unlink(dead.path)
+
+    def _remove(self) -> None:
+        """See to it that nobody joins any more."""
+        if self.is_current():
+            with suppress(FileNotFoundError):
+                os.unlink(self.path)
 
 
 def execute_grouped(database: Database, sql: str, parameters: Parameters = (), timeout: float = 60.0) -> None:
@@ -218,81 +234,32 @@ def trace_grouped(database: Database, sql: str, parameters: Parameters, timeout:
         raise ValueError(f"timeout {timeout!r} is not a number of seconds from 0 to {LONGEST_TIMEOUT}")
     deadline = time.monotonic() + timeout
     path = real_path(database)
-    own = _Statement(sql, parameters)
+    fate = _PENDING
     with closing(Queue(path)) as queue:
-        fate = _PENDING
-        while fate == _PENDING:
-            try:
-                batch = Batch(path)
-            except FileNotFoundError:  # nobody waits
-                if queue.wait():
-                    break
-                fate = _lead(queue, own, deadline, timeout)
-            else:
-                with closing(batch):
-                    fate = batch.follow(own, deadline)
-        if fate == _COMMITTED:
-            return queue.since or time.monotonic()
-        # Alone: since nobody waits; or to meet the error itself; or the time is over, and it is free at this moment.
-        if not queue.wait(deadline):
-            raise timed_out(queue, timeout)
-        _commit(path, None, own, deadline)
-        return queue.since
-
-
-def _lead(queue: Queue, own: _Statement, deadline: float, timeout: float) -> bytes:
-    try:
-        made = Batch(queue.database, flags=os.O_CREAT | os.O_EXCL)
-    except FileExistsError:
-        return _PENDING
-    with closing(made) as batch:
-        try:
-            if not batch.begin():
-                return _PENDING
+        while fate == _PENDING and (os.path.exists(f"{path}-batch") or not queue.wait()):
+            packed = _pack(sql, parameters)
+            if packed is None:
+                break
+            with closing(Batch(path)) as batch:
+                fate = batch.lead(packed, queue, deadline) if batch.begin() else batch.follow(packed, deadline)
+        if fate != _COMMITTED:
+            # Alone: since nobody waits; or to meet the error itself; or the time is over, and it may be free just now.
             if not queue.wait(deadline):
                 raise timed_out(queue, timeout)
-            _commit(queue.database, batch, own, deadline)
-            return _COMMITTED
-        finally:
-            batch.remove()
+            with _transaction(path, deadline) as connection:
+                connection.execute(sql, parameters).fetchall()
+        return queue.since or time.monotonic()
 
 
-def _commit(database: str, batch: Batch | None, own: _Statement | None, deadline: float) -> None:
-    """Commit ``own`` and what the batch holds in one transaction; what fails of it is refused, or is raised."""
-    failure = None
-    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
-        while True:
-            limit_wait(connection, deadline)
-            connection.execute("PRAGMA synchronous = FULL")
-            if batch is not None:
-                connection.execute(_CREATE)
-            connection.execute("BEGIN IMMEDIATE")
-            statements = [] if batch is None else batch.claim(connection)
-            start = 0
-            try:
-                for start, packed in statements:  # noqa: B007 the one that failed is refused
-                    _Statement.unpack(packed).run(connection)
-                start = 0
-                if own is not None:
-                    own.run(connection)
-            except Exception as error:
-                connection.rollback()  # of all: a statement may fail half done, or roll all back itself
-                if batch is not None and start:
-                    batch.set_mark(_REFUSED, start)  # before a commit that passes it by
-                else:
-                    failure, own = error, None
-                continue
-            if batch is not None and statements:
-                connection.execute("REPLACE INTO _sqlite_writes_batch VALUES (1, ?)", (batch.identity,))
-            limit_wait(connection, deadline)
-            connection.commit()
-            if batch is not None:
-                batch.set_mark(_COMMITTED)
-                with suppress(FileNotFoundError):
-                    os.unlink(f"{database}-commit")
-            break
-    if failure is not None:
-        raise failure
+@contextmanager
+def _transaction(database: str, deadline: float, *first: str) -> Iterator[sqlite3.Connection]:
+    """A connection in a transaction that has the write lock, and is synced and committed if nothing is raised."""
+    with closing(sqlite3.connect(database, timeout=time_left(deadline), isolation_level=None)) as connection:
+        for statement in ("PRAGMA synchronous = FULL", *first, "BEGIN IMMEDIATE"):
+            connection.execute(statement)
+        yield connection
+        limit_wait(connection, deadline)
+        connection.commit()
 
 
 def _is_committed(connection: sqlite3.Connection, identity: bytes) -> bool:

@@ -510,7 +510,8 @@ def _read(pipe: int, until: float, control: int | None = None) -> tuple[bytes, b
     for source in (pipe,) if control is None else (pipe, control):
         poll.register(source, select.POLLIN)
     while True:
-        ready = dict(poll.poll(_milliseconds_to(until)))
+        # A second at most: a Ctrl-C that comes just before a wait begins is noticed only when it ends.
+        ready = dict(poll.poll(min(_milliseconds_to(until), 1000)))
         if pipe in ready:
             chunk = os.read(pipe, 1 << 16)
             if not chunk:
@@ -532,7 +533,7 @@ def _write(pipe: int, data: bytes, until: float) -> None:
 
 
 def _milliseconds_to(moment: float) -> float:
-    # poll() takes a C int of milliseconds, some 24 days: after a day the loop in _read looks again.
+    # poll() takes a C int of milliseconds, some 24 days.
     return 1000 * min(max(moment - time.monotonic(), 0), 86_400)
 
 

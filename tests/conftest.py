@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from pathlib import Path
@@ -14,6 +16,9 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# A shell's background jobs ignore Ctrl-C, and so would every process that a test starts and then interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 READS_PROC = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 PROJECT = Path(__file__).resolve().parent.parent
@@ -55,6 +60,13 @@ def wait_until(true: Callable[[], object], what: str, seconds: float = 30.0) -> 
     while not true():
         assert time.monotonic() < until, f"not within {seconds:g} s: {what}"
         time.sleep(0.01)
+
+
+def scratch_folder() -> tempfile.TemporaryDirectory[str]:
+    """A folder for a long run by hand: on the project's disk, and where git does not see it."""
+    parent = PROJECT / ".asv" / "databases"
+    parent.mkdir(parents=True, exist_ok=True)
+    return tempfile.TemporaryDirectory(dir=parent)
 
 
 def run_script(

@@ -49,17 +49,6 @@ def _die_at_mark(mark: bytes) -> Callable[..., None]:
     return lambda _batch, given, start=0: die() if given == mark and not start else None
 
 
-def _die_the_second_time() -> Callable[..., None]:
-    calls: list[object] = []
-
-    def act(*_arguments: object) -> None:
-        calls.append(None)
-        if len(calls) == 2:
-            die()
-
-    return act
-
-
 def _write_half_and_die(lock: file_lock.FileLock, data: bytes) -> None:
     os.lseek(lock.descriptor, 0, os.SEEK_END)
     os.write(lock.descriptor, data[: len(data) // 2])
@@ -69,18 +58,18 @@ def _write_half_and_die(lock: file_lock.FileLock, data: bytes) -> None:
 # The leader's steps in their order, and two of a follower.
 LEADER_STEPS: dict[str, Callable[[], None]] = {
     "with the file made, and not yet a batch": lambda: before(Batch, "begin", die),
-    "while it waits for the lock": lambda: before(file_lock._Waiter, "wait", die),
-    "holding the lock": lambda: before(group_commit, "_commit", die),
-    "in the transaction": lambda: before(Batch, "claim", die),
+    "while it waits for the lock": lambda: before(file_lock._Wait, "until", die),
+    "holding the lock": lambda: before(Batch, "_commit", die),
+    "in the transaction": lambda: before(Batch, "_claim", die),
     "with the batch renamed": lambda: before(Batch, "set_mark", _die_at_mark(b"c")),
     "with the batch claimed": lambda: after(Batch, "set_mark", die),
-    "with the statements read": lambda: after(Batch, "claim", die),
-    "after the inserts, before the commit": lambda: before(group_commit, "limit_wait", _die_the_second_time()),
+    "with the statements read": lambda: after(Batch, "_claim", die),
+    "after the inserts, before the commit": lambda: before(group_commit, "limit_wait", die),
     "after the commit, before the note": lambda: before(Batch, "set_mark", _die_at_mark(b"d")),
     "after the note, before the file is removed": lambda: before(os, "unlink", die),
     "after the file is removed": lambda: after(os, "unlink", die),
 }
-STOPPED: dict[str, Callable[[], None]] = {"with the statements read, stopped": lambda: after(Batch, "claim", stop)}
+STOPPED: dict[str, Callable[[], None]] = {"with the statements read, stopped": lambda: after(Batch, "_claim", stop)}
 FOLLOWER_STEPS: dict[str, Callable[[], None]] = {
     "before its record": lambda: before(Batch, "append", die),
     "in the middle of its record": lambda: before(Batch, "append", _write_half_and_die),
@@ -109,14 +98,14 @@ def _do_not_settle() -> None:
 
 
 def _note_before_the_commit() -> None:
-    original = Batch.claim
+    original = Batch._claim
 
     def claim(self: Batch, connection: Any) -> Any:
         statements = original(self, connection)
         self.set_mark(b"d")
         return statements
 
-    Batch.claim = claim  # type: ignore[method-assign]
+    Batch._claim = claim  # type: ignore[method-assign]
 
 
 SAFEGUARDS: dict[str, Callable[[], None]] = {

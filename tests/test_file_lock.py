@@ -58,16 +58,16 @@ def test_a_wait_that_is_given_up_is_taken_over_by_the_next_and_never_holds_the_l
     holder.wait()
     with closing(Queue(existing)) as queue:
         assert not queue.wait(time.monotonic() + 0.05)
-        (given_up,) = file_lock._Waiter._given_up
+        (given_up,) = file_lock._Wait._all
         threading.Timer(0.2, holder.close).start()
         assert queue.wait(time.monotonic() + 60)
-        assert file_lock._Waiter._given_up == []
+        assert file_lock._Wait._all == []
         assert given_up._over
     with closing(Queue(existing)) as again:
         assert again.wait()
         with closing(Queue(existing)) as other:
             assert not other.wait(time.monotonic() + 0.05)
-    wait_until(lambda: not file_lock._Waiter._given_up, "the wait that nobody wants has ended")
+    wait_until(lambda: not file_lock._Wait._all, "the wait that nobody wants has ended")
     with closing(Queue(existing)) as free:
         assert free.wait()
 

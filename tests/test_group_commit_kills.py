@@ -11,7 +11,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import uuid
 from collections import Counter
 from contextlib import closing
@@ -23,7 +22,7 @@ import pytest
 from sqlite_writes import create_table, insert_row, pool_map
 from sqlite_writes.database import count_rows, warm_up
 
-from .conftest import PROJECT
+from .conftest import PROJECT, scratch_folder
 from .test_cost import STRACE
 from .workers import insert_or_be_killed
 
@@ -224,7 +223,7 @@ def test_a_commit_without_its_sync_is_seen_to_lose_rows_in_a_power_loss(tmp_path
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory(dir=".") as folder:
+    with scratch_folder() as folder:
         sys.stdout.write(
             f"{dict(bursts_with_kills(f'{folder}/messages.db', int(sys.argv[1]), seed=int(sys.argv[2])))}\n"
         )

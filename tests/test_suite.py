@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import sqlite_writes
-from benchmarks import burst, caller, common, cost, pool, sequence
+from benchmarks import burst, caller, common, cost, pool, sequence, sustained
 from benchmarks import transaction as transactions
 from dashboard.answer import Answer, Cell
 from sqlite_writes.database import library_version
@@ -195,10 +195,12 @@ def bench_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two bursts a cell, and sizes that take no time."""
     monkeypatch.setattr(burst, "BURSTS", 2)
-    monkeypatch.setattr(burst, "FEW_BURSTS", 2)
-    monkeypatch.setattr(common, "FEW_BURSTS", 2)
+    monkeypatch.setattr(common, "BURSTS", 2)
     monkeypatch.setattr(caller, "BURSTS", 3)
+    monkeypatch.setattr(burst, "USUAL", 5)
     monkeypatch.setattr(sequence, "POPULATED", 300)
+    monkeypatch.setattr(sequence, "WORKERS", 5)
+    monkeypatch.setattr(sustained, "WRITERS", 5)
     monkeypatch.setattr(pool, "HOLD", 0.5)
 
 
@@ -258,15 +260,17 @@ def test_failures_are_seen_by_every_metric_that_is_about_them(
     assert cell.track_lost_rows(50, "default") == 0
 
 
+@pytest.mark.parametrize("settings", common.SETTINGS)
 @pytest.mark.parametrize("storage", common.STORAGE)
-def test_a_burst_in_either_storage(storage: str, bench_folder: Path, few: None) -> None:
+def test_a_burst_in_either_storage(storage: str, settings: str, bench_folder: Path, few: None) -> None:
+    usable(settings)
     cell = burst.StorageBurst()
     try:
-        cell.setup(storage, "wal-normal")
+        cell.setup(storage, settings)
     except NotImplementedError as reason:
         pytest.skip(str(reason))
-    assert cell.track_failed_rows(storage, "wal-normal") == cell.track_lost_rows(storage, "wal-normal") == 0
-    assert {report["acknowledged"] for report in cell.reports} == {100}
+    assert cell.track_failed_rows(storage, settings) == cell.track_lost_rows(storage, settings) == 0
+    assert {report["acknowledged"] for report in cell.reports} == {5}
 
 
 def test_a_held_connection_costs_nothing_and_the_naive_way_is_counted(bench_folder: Path, few: None) -> None:
@@ -279,18 +283,57 @@ def test_a_held_connection_costs_nothing_and_the_naive_way_is_counted(bench_fold
     assert [sorted(report) for report in naive.reports] == [["failed", "lost"]] * 2
 
 
-def test_one_after_another(bench_folder: Path, few: None) -> None:
+@pytest.mark.parametrize("settings", common.SETTINGS)
+def test_one_after_another_and_into_a_table_that_has_rows(settings: str, bench_folder: Path, few: None) -> None:
+    usable(settings)
     one = sequence.InsertRow()
-    one.setup("default")
-    one.time_insert_row("default")
+    one.setup(settings)
+    one.time_insert_row(settings)
     assert sqlite_writes.row_count(one.database) == 2
-    one.teardown("default")
+    one.teardown(settings)
     assert not Path(one.database).parent.exists()
-    assert 0 < sequence.TenThousandRows().track_seconds() < 60
     populated = sequence.PopulatedBurst()
-    populated.setup("wal-normal")
-    assert populated.track_failed_rows("wal-normal") == 0
-    assert of(populated.track_slowest_insert("wal-normal")) == [max(r["insert_times"]) for r in populated.reports]
+    populated.setup(settings)
+    assert populated.track_failed_rows(settings) == populated.track_lost_rows(settings) == 0
+    assert {report["acknowledged"] for report in populated.reports} == {5}
+    assert of(populated.track_slowest_insert(settings)) == [max(r["insert_times"]) for r in populated.reports]
+
+
+def test_ten_thousand_rows_are_as_many_as_it_says(
+    bench_folder: Path, few: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[int] = []
+    original = sqlite_writes.insert_rows_one_after_another
+
+    def counting(database: str, rows: list[tuple[str]]) -> float:
+        seconds = original(database, rows)
+        counted.append(sqlite_writes.row_count(database))
+        return seconds
+
+    monkeypatch.setattr(sqlite_writes, "insert_rows_one_after_another", counting)
+    assert 0 < sequence.TenThousandRows().track_seconds() < 60
+    assert counted == [sequence.POPULATED]
+
+
+@pytest.mark.parametrize("settings", common.SETTINGS)
+def test_sustained_writing(settings: str, bench_folder: Path, few: None) -> None:
+    usable(settings)
+    cell = sustained.SustainedWriting()
+    cell.setup(settings)
+    slowest = of(cell.track_slowest_writer(settings))
+    rows = 5 * sustained.ROWS
+    for per_row, writer, unfairness in zip(
+        of(cell.track_time_per_row(settings)), slowest, of(cell.track_unfairness(settings))
+    ):
+        assert 0 < writer <= per_row * rows  # the last to end began when or after the first did
+        assert unfairness >= 1
+    assert list((bench_folder / "databases").iterdir()) == []
+
+
+def test_sustained_writing_counts_its_rows(bench_folder: Path, few: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_writes, "row_count", lambda _: 7)
+    with pytest.raises(RuntimeError, match="7 of 50 rows are there"):
+        sustained.SustainedWriting().setup("wal-normal")
 
 
 def test_the_pool_beside_a_plain_one(few: None) -> None:
@@ -301,13 +344,14 @@ def test_the_pool_beside_a_plain_one(few: None) -> None:
         assert math.isnan(memory) or 3 * 2**16 < memory < 3 * 2**28
 
 
+@pytest.mark.parametrize("journal_mode", ["delete", "wal"])
 @pytest.mark.parametrize(("transaction", "failures"), [("implicit", True), ("immediate", False)])
 def test_reading_before_writing_fails_only_if_deferred(
-    transaction: str, failures: bool, bench_folder: Path, few: None
+    transaction: str, failures: bool, journal_mode: str, bench_folder: Path, few: None
 ) -> None:
     cell = transactions.ReadThenWrite()
-    cell.setup("wal", transaction)
-    assert (cell.track_failed_rows("wal", transaction) > 0) == failures
+    cell.setup(journal_mode, transaction)
+    assert (cell.track_failed_rows(journal_mode, transaction) > 0) == failures
 
 
 def test_costs_and_library_are_what_the_package_says(bench_folder: Path) -> None:
@@ -330,7 +374,7 @@ def test_a_report_without_the_name_is_not_a_zero() -> None:
 
 
 def test_every_benchmark_has_a_version_of_its_own() -> None:
-    for module in (burst, caller, cost, pool, sequence, transactions):
+    for module in (burst, caller, cost, pool, sequence, sustained, transactions):
         for name, kind in vars(module).items():
             if isinstance(kind, type) and any(member.startswith(("time_", "track_")) for member in dir(kind)):
                 assert name.startswith("_") or "version" in vars(kind), name
