@@ -30,7 +30,7 @@ from .settings import Settings, resolve_settings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from .file_lock import Database
+    from .driver import Database
 
 # Seconds that a burst may take beyond the busy timeout before its workers are killed, unless the caller says otherwise.
 _TIME_FOR_PROCESSES = 60.0

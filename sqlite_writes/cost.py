@@ -25,7 +25,7 @@ from .settings import Settings, resolve_settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .file_lock import Database
+    from .driver import Database
 
 # How many inserts are counted; the cost of one is their mean, and whole where each costs the same.
 INSERTS = 10

@@ -14,9 +14,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from .driver import sqlite3
-from .file_lock import Database, Queue, limit_wait, real_path, timed_out
-from .group_commit import Batch, trace_grouped
+from .driver import Database, sqlite3
+from .file_lock import Queue, limit_wait, real_path, timed_out
+from .group_commit import Batch, execute_grouped
 from .settings import Settings, resolve_settings
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def trace_insert(database: Database, row: Row, settings: str | Settings = "defau
     settings = resolve_settings(settings)
     called = time.monotonic()
     if settings.queue == "group":
-        locked = trace_grouped(database, INSERT_ROW, row, settings.busy_timeout)
+        locked = execute_grouped(database, INSERT_ROW, row, settings.busy_timeout)
         committed = time.monotonic()
         return InsertTrace(called, called, locked, committed, committed, 0)
     with ExitStack() as files:

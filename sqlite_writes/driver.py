@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Union
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Mapping, Sequence
 else:
     sqlite3 = import_module(os.environ.get("SQLITE_WRITES_DRIVER") or "sqlite3")
 
-__all__ = ["sqlite3"]
+# What it takes for a database's path, for a value, and for the parameters of a statement.
+Database = Union[str, "os.PathLike[str]"]
+Value = Union[None, int, float, str, bytes]
+Parameters = Union["Sequence[Value]", "Mapping[str, Value]"]
+
+__all__ = ["Database", "Parameters", "Value", "sqlite3"]

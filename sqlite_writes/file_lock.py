@@ -11,19 +11,15 @@ import sys
 import time
 from contextlib import suppress
 from functools import lru_cache
-from pathlib import Path
-from typing import ClassVar, Union
+from typing import ClassVar
 
-from .driver import sqlite3
+from .driver import Database, sqlite3
 
 if sys.platform != "win32":
     import fcntl
 
-Database = Union[str, "os.PathLike[str]"]
-
 # Where two machines can open the same file, and the lock of one may mean nothing to the other.
-_NETWORK = {"afs", "beegfs", "ceph", "cifs", "coda", "fuse.glusterfs", "fuse.sshfs", "gfs2", "lustre", "ncpfs", "nfs"}
-_NETWORK |= {"nfs4", "ocfs2", "smb2", "smb3", "smbfs"}
+_NETWORK = {"afs", "beegfs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "lustre", "nfs", "nfs4", "smb3", "smbfs"}
 
 
 class FileLock:
@@ -39,23 +35,22 @@ class FileLock:
         self.descriptor = os.open(self.path, os.O_RDWR | os.O_NOFOLLOW | flags, 0o600)
         if flags & os.O_CREAT:
             like, ours = os.stat(database), os.fstat(self.descriptor)
-            wanted = (like.st_mode & 0o666, like.st_uid, like.st_gid)
-            if wanted != (ours.st_mode & 0o666, ours.st_uid, ours.st_gid):
+            if (ours.st_mode ^ like.st_mode) & 0o666 or (ours.st_uid, ours.st_gid) != (like.st_uid, like.st_gid):
                 with suppress(PermissionError):  # it is another's, or we may not give it away
-                    os.fchmod(self.descriptor, wanted[0])
-                    os.fchown(self.descriptor, *wanted[1:])
+                    os.fchmod(self.descriptor, like.st_mode & 0o666)
+                    os.fchown(self.descriptor, like.st_uid, like.st_gid)
 
     def acquire(self, deadline: float = 0.0, *, shared: bool = False) -> bool:
         """Lock it, for us alone or ``shared`` with others who do; False if that was not granted by the deadline.
 
         The deadline is a moment on ``time.monotonic``; one that is past means now or not at all.
         """
-        operation = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-        key = (os.getpid(), *os.fstat(self.descriptor)[1:3], operation)  # the file by its inode and device
+        # The process, the file by its inode and device, and how it is to be locked.
+        key = (os.getpid(), *os.fstat(self.descriptor)[1:3], fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         wait = _Wait.given_up(key)
         if wait is None:
             with suppress(BlockingIOError):
-                fcntl.flock(self.descriptor, operation | fcntl.LOCK_NB)
+                fcntl.flock(self.descriptor, key[-1] | fcntl.LOCK_NB)
                 return True
             wait = _Wait(key, os.dup(self.descriptor)) if time_left(deadline) else None
         return wait is not None and wait.until(deadline, self)
@@ -138,8 +133,8 @@ def real_path(database: Database) -> str:
 @lru_cache
 def _refuse_network(folder: str) -> None:
     device = os.stat(folder).st_dev
-    with suppress(FileNotFoundError):  # macOS does not tell
-        for mount in Path("/proc/self/mountinfo").read_text().splitlines():
+    with suppress(FileNotFoundError), open("/proc/self/mountinfo") as mounts:  # macOS does not tell
+        for mount in mounts:
             place, _, source = mount.partition(" - ")
             kind = source.split()[0]
             if kind in _NETWORK and place.split()[2] == f"{os.major(device)}:{os.minor(device)}":
@@ -156,13 +151,12 @@ class _Wait:
     _all: ClassVar[list[_Wait]] = []
 
     def __init__(self, key: tuple[int, ...], descriptor: int) -> None:
-        self._key = key  # the process, the file, and how it is to be locked
+        self._key = key
         self._descriptor = descriptor
         self._mutex = _thread.allocate_lock()  # two plain locks: a Condition takes three times as long
         self._granted = _thread.allocate_lock()
         self._granted.acquire()
-        self._wanted = True
-        self._over = False
+        self._wanted, self._over = True, False
         self._all.append(self)
         _thread.start_new_thread(self._wait_in_the_kernel, (key[-1],))
 
@@ -184,8 +178,7 @@ class _Wait:
                 pass
         finally:
             with self._mutex:
-                self._wanted = False
-                over = self._over
+                self._wanted, over = False, self._over
             if over:
                 os.dup2(self._descriptor, lock.descriptor, inheritable=False)
                 os.close(self._descriptor)

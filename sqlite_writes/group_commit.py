@@ -12,17 +12,14 @@ import struct
 import time
 from binascii import crc32
 from contextlib import closing, contextmanager, suppress
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING
 
-from .driver import sqlite3
-from .file_lock import Database, FileLock, Queue, limit_wait, real_path, time_left, timed_out
-from .settings import LONGEST_TIMEOUT
+from .driver import Database, Parameters, Value, sqlite3
+from .file_lock import FileLock, Queue, limit_wait, real_path, time_left, timed_out
+from .settings import check_timeout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-Value = Union[None, int, float, str, bytes]
-Parameters = Union["Sequence[Value]", "Mapping[str, Value]"]
+    from collections.abc import Iterator
 
 # A batch begins with its identity, 16 random bytes; then how far its leader is, and up to where it takes the records.
 _HEADER = struct.Struct("<16scQ")
@@ -214,7 +211,7 @@ class Batch(FileLock):
                 os.unlink(self.path)
 
 
-def execute_grouped(database: Database, sql: str, parameters: Parameters = (), timeout: float = 60.0) -> None:
+def execute_grouped(database: Database, sql: str, parameters: Parameters = (), timeout: float = 60.0) -> float:
     """Execute one INSERT, REPLACE, UPDATE or DELETE, and return when a commit that holds it has been synced.
 
     Statements that wait at the same time, of whatever processes and threads, are committed together, each exactly once.
@@ -222,16 +219,11 @@ def execute_grouped(database: Database, sql: str, parameters: Parameters = (), t
     ``database is locked`` if it was not committed within ``timeout`` seconds, and then it never will be;
     ``UndecidedError`` if that could not be found out. ``ValueError`` for a statement of another kind, and what
     ``real_path`` raises. docs/group_commit.md has the whole promise.
+    Gives the moment, on ``time.monotonic``, when the statement's turn came.
     """
-    trace_grouped(database, sql, parameters, timeout)
-
-
-def trace_grouped(database: Database, sql: str, parameters: Parameters, timeout: float) -> float:
-    """Do what ``execute_grouped`` does; the moment when the statement's turn came."""
     if not re.match(r"\s*(INSERT|REPLACE|UPDATE|DELETE|WITH)\b", sql, re.IGNORECASE):
         raise ValueError(f"statement {sql[:80]!r} does not begin with INSERT, REPLACE, UPDATE, DELETE or WITH")
-    if not 0 <= timeout <= LONGEST_TIMEOUT:
-        raise ValueError(f"timeout {timeout!r} is not a number of seconds from 0 to {LONGEST_TIMEOUT}")
+    check_timeout("timeout", timeout)
     deadline = time.monotonic() + timeout
     path = real_path(database)
     fate = _PENDING

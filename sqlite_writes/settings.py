@@ -5,7 +5,6 @@ Data only: nothing here knows SQL or processes.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -58,9 +57,13 @@ class Settings:
             raise ValueError(f"queue {self.queue!r} needs transaction 'immediate', not {self.transaction!r}")
         if self.queue == "group" and self.synchronous != "full":
             raise ValueError(f"queue 'group' needs synchronous 'full', not {self.synchronous!r}: it commits for others")
-        timeout = self.busy_timeout
-        if not isinstance(timeout, (int, float)) or not math.isfinite(timeout) or not 0 <= timeout <= LONGEST_TIMEOUT:
-            raise ValueError(f"busy_timeout {timeout!r} is not a number of seconds from 0 to {LONGEST_TIMEOUT}")
+        check_timeout("busy_timeout", self.busy_timeout)
+
+
+def check_timeout(name: str, timeout: float) -> None:
+    """Raise ``ValueError`` that names it unless it is a number of seconds for which SQLite can wait."""
+    if not isinstance(timeout, (int, float)) or not 0 <= timeout <= LONGEST_TIMEOUT:
+        raise ValueError(f"{name} {timeout!r} is not a number of seconds from 0 to {LONGEST_TIMEOUT}")
 
 
 SETTINGS: dict[str, Settings] = {

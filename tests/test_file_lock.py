@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import threading
@@ -120,7 +121,8 @@ def test_a_network_file_system_is_refused_in_one_line_that_names_it(
 ) -> None:
     device = os.stat(existing).st_dev
     line = f"36 35 {os.major(device)}:{os.minor(device)} / /mnt rw,noatime shared:1 - nfs4 host:/x rw\n"
-    monkeypatch.setattr(Path, "read_text", lambda _: "1 2 0:0 / / rw - ext4 /dev/x rw\n" + line)
+    mounts = "1 2 0:0 / / rw - ext4 /dev/x rw\n" + line
+    monkeypatch.setattr(file_lock, "open", lambda _: io.StringIO(mounts), raising=False)
     file_lock._refuse_network.cache_clear()
     with pytest.raises(NotImplementedError, match=r"is on a network file system \(nfs4\)") as raised:
         real_path(existing)
