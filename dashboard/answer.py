@@ -61,17 +61,6 @@ class Answer:
     alarms: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
 
-    def sentences(self) -> list[str]:
-        """For each settings, the largest number of workers up to which no row failed, and what happened beyond it."""
-        return [self._sentence(settings, cells) for settings, cells in self.cells.items()]
-
-    def _sentence(self, settings: str, cells: dict[int, Cell]) -> str:
-        passed, beyond = limit_of(cells)
-        if beyond is None:
-            return f"{settings}: no row failed or was lost up to {passed} workers"
-        reached = f"no row failed up to {passed} workers; at {beyond}" if passed else f"already at {beyond}"
-        return f"{settings}: {reached}, {_what_happened(cells[beyond])}"
-
     def headline(self) -> str:
         """The answer in two or three sentences: what happened with the default settings, and with the others."""
         said, clean = [], dict[int, list[str]]()
@@ -89,7 +78,14 @@ class Answer:
 
     def baseline(self) -> str:
         """What the naive way did: the wrong way, kept to compare with; empty if it was not measured."""
-        return self._sentence(f"{NAIVE}, wrong on purpose", self.cells[NAIVE]) if NAIVE in self.cells else ""
+        if NAIVE not in self.cells:
+            return ""
+        name, cells = f"{NAIVE}, wrong on purpose", self.cells[NAIVE]
+        passed, beyond = limit_of(cells)
+        if beyond is None:
+            return f"{name}: no row failed or was lost up to {passed} workers"
+        reached = f"no row failed up to {passed} workers; at {beyond}" if passed else f"already at {beyond}"
+        return f"{name}: {reached}, {_what_happened(cells[beyond])}"
 
 
 def limit_of(cells: dict[int, Cell]) -> tuple[int, int | None]:
@@ -107,7 +103,8 @@ def _said_of(settings: str, cells: dict[int, Cell], passed: int, beyond: int | N
     name = f"{settings} settings" if settings == "default" else settings
     if beyond is None:
         return f"With {name} no row failed up to {passed} concurrent inserts."
-    start = f"With {name} {passed} concurrent inserts succeeded" if passed else f"With {name} none of the sizes is safe"
+    succeeded = f"{passed} concurrent inserts succeeded" if passed else "no size that was measured is safe"
+    start = f"With {name} {succeeded}"
     cell = cells[beyond]
     if cell.failed is None or cell.lost is None:
         return f"{start}; at {beyond} the benchmark itself failed."
@@ -213,8 +210,8 @@ def print_answers(answers: list[Answer], title: str, console: Console) -> None:
             table.add_row(str(workers), *(_show(cells.get(workers)) for cells in answer.cells.values()))
         console.print(table)
         console.print(Text(answer.headline()))
-        for sentence in answer.sentences():
-            console.print(Text(f"  {sentence}"))
+        if answer.baseline():
+            console.print(Text(f"For comparison, {answer.baseline()}."))
         for alarm in answer.alarms:
             console.print(Text(f"  {alarm}", style="bold red"))
         for name in answer.broken:

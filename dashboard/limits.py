@@ -242,7 +242,6 @@ def commit_json(series: Series, commit: Commit, rows: list[Row], metrics: list[J
         "commit": commit.hash,
         "result": f"{series.machine}/{measurement.file.rpartition('/')[2]}",
         "headline": answer.headline(),
-        "sentences": answer.sentences(),
         "baseline": answer.baseline(),
         "alarms": answer.alarms,
         "broken": answer.broken,

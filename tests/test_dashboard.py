@@ -264,7 +264,7 @@ def test_the_terminal_and_the_page_say_the_same_sentences(ordinary: Project, mon
         if series["machine"] == "vm":
             data = ordinary.json(f"{series['folder']}/{ordinary.commits[-1]}.json")
             answer = printed[series["environment"]]
-            assert (data["headline"], data["sentences"]) == (answer.headline(), answer.sentences())
+            assert (data["headline"], data["baseline"]) == (answer.headline(), answer.baseline())
             assert data["sqlite"] == answer.sqlite == "SQLite 3.40.1"
 
 
@@ -361,7 +361,7 @@ def test_a_commit_that_cannot_be_built_is_one_line_on_the_first_page(tmp_path: P
     page = project.first_page()
     assert page.count("<li>") == 1
     assert "every benchmark, as when the package cannot be built" in page
-    assert "none of the sizes is safe; at 50 the benchmark itself failed" in page
+    assert "no size that was measured is safe; at 50 the benchmark itself failed" in page
 
 
 def feed_titles(project: Project) -> list[str]:

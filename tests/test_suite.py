@@ -142,7 +142,7 @@ def test_the_answer_is_read_from_the_results(measured: tuple[Path, Path, str]) -
     said = run(sys.executable, "-m", "dashboard.answer", cwd=clone, home=home, COLUMNS="100").stdout
     assert re.search(rf"Python {re.escape(THIS)}, SQLite 3\.\d+\.\d+: failed / lost rows of a burst", said)
     assert re.search(r"│\s+5 │\s+0 / 0 │\s+0 / 0 │", said)
-    assert "  default: no row failed or was lost up to 5 workers\n" in said
+    assert "With default settings no row failed up to 5 concurrent inserts. With wal none failed up to 5.\n" in said
 
 
 def test_the_answer_without_results_says_what_to_do(tmp_path: Path, measured: tuple[Path, Path, str]) -> None:
@@ -170,13 +170,13 @@ def test_an_answer_says_where_failures_begin_and_never_hides_a_lost_row() -> Non
         "broken": {50: clean, 250: Cell(None, None)},
         "patchy": {50: failed, 500: clean},
     }
-    assert answer.sentences() == [
-        "default: no row failed up to 250 workers; at 500, 16 failed",
-        "wal: no row failed or was lost up to 500 workers",
-        "the naive way: already at 500, 0.5 failed and 478.5 were lost",
-        "broken: no row failed up to 50 workers; at 250, the benchmark itself failed",
-        "patchy: already at 50, 16 failed",
-    ]
+    assert answer.headline() == (
+        "With default settings 250 concurrent inserts succeeded; failures began at 500: 16 of 500. "
+        "With broken 50 concurrent inserts succeeded; at 250 the benchmark itself failed. "
+        "With patchy no size that was measured is safe; failures began at 50: 16 of 50. "
+        "With wal none failed up to 500."
+    )
+    assert answer.baseline() == ("the naive way, wrong on purpose: already at 500, 0.5 failed and 478.5 were lost")
 
 
 # ----------------------------------------------------------------------------- the benchmarks' values, without asv
