@@ -53,8 +53,8 @@ README_MARKS = ("<!-- selftest -->\n", "<!-- end of selftest -->\n")
 
 CELLS = {"few": "burst.Burst(8, 'queued')", "many": "burst.Burst(100, 'queued')"}
 
-# Where a slowdown is injected: while the lock is held, in Python before it is asked for, and at the commit, as one more
-# write and sync. Each takes a number: of microseconds, of turns of a loop, of bytes.
+# Where a slowdown is injected: asleep while the lock is held or before it is asked for, in Python before that, and busy
+# after the commit. Each takes a number: of microseconds, but of turns of a loop in Python.
 _INSERT = "                    connection.execute(INSERT_ROW, row)\n                connection.commit()\n"
 _CALLED = "    called = time.monotonic()\n"
 PLACES = {

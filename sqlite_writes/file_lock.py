@@ -153,7 +153,7 @@ class _Wait:
     def __init__(self, key: tuple[int, ...], descriptor: int) -> None:
         self._key = key
         self._descriptor = descriptor
-        self._mutex = _thread.allocate_lock()  # two plain locks: a Condition takes three times as long
+        self._mutex = _thread.allocate_lock()  # two plain locks: with a Condition a burst in memory took a third longer
         self._granted = _thread.allocate_lock()
         self._granted.acquire()
         self._wanted, self._over = True, False
