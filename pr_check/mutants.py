@@ -80,6 +80,7 @@ MUTANTS = (
     Mutant("a sleep in the lock", _DATABASE, *_after_insert("time.sleep(0.003)"), "REGRESSION", r"longer|Python call"),
     Mutant("a sleep outside the lock", _DATABASE, "    called = time.monotonic()\n",
            "    called = time.monotonic()\n    time.sleep(0.003)\n", "REGRESSION", r"longer"),
+    Mutant("a bell that does not ring", _LOCK, 'b"!" * self._is_ours', 'b""', "REGRESSION", r"longer"),
     Mutant("slow Python", _DATABASE, "    called = time.monotonic()\n",
            "    called = time.monotonic()\n    sum(range(100_000))\n", "REGRESSION", r"longer|Python call"),
     Mutant("a larger write outside SQLite", _DATABASE, *_after_commit(

@@ -283,7 +283,7 @@ def warm_up(settings: str | Settings = "default") -> None:
         queue.wait()
         with suppress(sqlite3.OperationalError):
             insert_row(database, ("behind another",), hurried)
-        files.enter_context(closing(Batch(database))).begin()
+        files.enter_context(closing(Batch(database, "-batch", os.O_CREAT | os.O_APPEND))).begin()
         with suppress(sqlite3.OperationalError):
             insert_row(database, ("behind a group",), hurried)
 

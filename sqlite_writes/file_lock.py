@@ -5,13 +5,13 @@ Knows files, locks and time; no table, and nothing of what is done while a lock 
 
 from __future__ import annotations
 
-import _thread
 import os
+import select
+import stat
 import sys
 import time
 from contextlib import suppress
 from functools import lru_cache
-from typing import ClassVar
 
 from .driver import Database, sqlite3
 
@@ -21,46 +21,63 @@ if sys.platform != "win32":
 # Where two machines can open the same file, and the lock of one may mean nothing to the other.
 _NETWORK = {"afs", "beegfs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "lustre", "nfs", "nfs4", "smb3", "smbfs"}
 
+# Whoever waits for a lock looks for it again after so many seconds, even if nothing is heard: its holder may have died.
+LOOK_AGAIN = 0.5
+
 
 class FileLock:
     """The file ``<database><suffix>``, open, to be locked with ``flock``; the kernel unlocks it when its holder dies.
 
-    With the ``os.O_CREAT`` flag, made if need be, with the database's permissions and, if we may, its owner, as SQLite
-    does with the files beside it.
+    A ``flock`` that waits can be given no time limit. So they wait at a FIFO, ``<database><suffix>-bell``, which the
+    holder rings when it lets go. Only time depends on that: whoever hears nothing, because the holder was killed, the
+    bell deleted, or the file system has no FIFOs, looks again after ``LOOK_AGAIN`` seconds.
+
+    With the ``os.O_CREAT`` flag, made if need be; with ``os.O_APPEND``, written to only at its end.
     """
 
+    descriptor = _bell = -1
+    _is_ours = False
+
     def __init__(self, database: str, suffix: str, flags: int = 0) -> None:
-        self.database = database
-        self.path = database + suffix
-        self.descriptor = os.open(self.path, os.O_RDWR | os.O_NOFOLLOW | flags, 0o600)
-        if flags & os.O_CREAT:
-            like, ours = os.stat(database), os.fstat(self.descriptor)
-            if (ours.st_mode ^ like.st_mode) & 0o666 or (ours.st_uid, ours.st_gid) != (like.st_uid, like.st_gid):
-                with suppress(PermissionError):  # it is another's, or we may not give it away
-                    os.fchmod(self.descriptor, like.st_mode & 0o666)
-                    os.fchown(self.descriptor, like.st_uid, like.st_gid)
+        self.database, self.path = database, database + suffix
+        self.descriptor = _open(database, self.path, flags)
 
-    def acquire(self, deadline: float = 0.0, *, shared: bool = False) -> bool:
-        """Lock it, for us alone or ``shared`` with others who do; False if that was not granted by the deadline.
+    def acquire(self, *, shared: bool = False) -> bool:
+        """Lock it now, for us alone or ``shared`` with others who do; False if others have locked it."""
+        try:
+            fcntl.flock(self.descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        self._is_ours = not shared
+        return True
 
-        The deadline is a moment on ``time.monotonic``; one that is past means now or not at all.
+    def listen(self, flags: int = 0) -> None:
+        """Have the bell open, with the ``os.O_CREAT`` flag made if need be: from now on no ring is missed."""
+        with suppress(OSError):
+            self._bell = _open(self.database, f"{self.path}-bell", os.O_NONBLOCK | flags)
+            if not stat.S_ISFIFO(os.fstat(self._bell).st_mode):  # somebody's file
+                os.close(self._bell)
+                self._bell = -1
+
+    def acquire_by(self, deadline: float, *, shared: bool = False) -> bool:
+        """Wait for the bell, and lock it; False if that was not granted by that moment on ``time.monotonic``.
+
+        One ring wakes all who wait to share it. Of those who want it for themselves it wakes, on Linux, the first.
         """
-        # The process, the file by its inode and device, and how it is to be locked.
-        key = (os.getpid(), *os.fstat(self.descriptor)[1:3], fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
-        wait = _Wait.given_up(key)
-        if wait is None:
-            with suppress(BlockingIOError):
-                fcntl.flock(self.descriptor, key[-1] | fcntl.LOCK_NB)
+        in_line = not shared and sys.platform == "linux"
+        poll, second = (select.epoll(1), 1) if in_line else (select.poll(), 1000)
+        with suppress(OSError, ValueError):
+            poll.register(self._bell, select.EPOLLIN | select.EPOLLEXCLUSIVE if in_line else select.POLLIN)
+        while left := time_left(deadline):
+            if poll.poll(second * min(left, LOOK_AGAIN)):
+                if shared:
+                    poll = select.poll()  # it rings once: from now on just sleep
+                else:
+                    with suppress(BlockingIOError):  # another was quicker
+                        os.read(self._bell, 1)
+            if self.acquire(shared=shared):
                 return True
-            wait = _Wait(key, os.dup(self.descriptor)) if time_left(deadline) else None
-        return wait is not None and wait.until(deadline, self)
-
-    def append(self, data: bytes) -> int | None:
-        """Write the data behind all that is there, not mixed with what others append; where, or None if cut short."""
-        fcntl.fcntl(self.descriptor, fcntl.F_SETFL, os.O_APPEND)
-        written = os.write(self.descriptor, data)
-        fcntl.fcntl(self.descriptor, fcntl.F_SETFL, 0)
-        return os.lseek(self.descriptor, 0, os.SEEK_CUR) - written if written == len(data) else None
+        return False
 
     def is_current(self) -> bool:
         """Whether the file is still the one that others open by its path."""
@@ -69,33 +86,71 @@ class FileLock:
         return False
 
     def close(self) -> None:
-        """Let go of the lock, even if a process forked meanwhile has the file open too, and close the file."""
+        """Let go of the lock, even if a process forked meanwhile has the file open too, and ring, if it was ours."""
         fcntl.flock(self.descriptor, fcntl.LOCK_UN)
         os.close(self.descriptor)
+        if self._is_ours and self._bell < 0:
+            self.listen()
+        if self._bell >= 0:
+            with suppress(BlockingIOError):  # it rang 65,536 times, and those who wait have not looked yet
+                os.write(self._bell, b"!" * self._is_ours)
+            os.close(self._bell)
 
 
 class Queue(FileLock):
-    """``<database>-queue``: whoever holds it writes; the others wait in line.
+    """``<database>-queue``: whoever holds it writes; the others wait in line. It is opened when it is first waited for.
 
-    They are served in the order in which the kernel has them, which on Linux is that of their coming; one that comes
-    in the moment between two of them may be served first.
+    On Linux they are woken in the order of their coming; one that comes in the moment between two of them may be served
+    first.
     """
 
     since = 0.0  # the moment when it became ours
 
     def __init__(self, database: str) -> None:
-        super().__init__(database, "-queue", os.O_CREAT)
+        self.database, self.path = database, f"{database}-queue"
 
     def wait(self, deadline: float = 0.0) -> bool:
-        """Wait in line until it is ours; False if that was not so by the deadline."""
-        while self.acquire(deadline):
+        """Wait in line until it is ours; False if that was not so by the deadline, or, if that is past, at once."""
+        while True:
+            if self.descriptor < 0:
+                super().__init__(self.database, "-queue", os.O_CREAT)
+            if not self.acquire():
+                if not time_left(deadline):
+                    return False
+                self.listen(os.O_CREAT)
+                if not self.acquire() and not self.acquire_by(deadline):
+                    return False
             if self.is_current():
                 self.since = self.since or time.monotonic()
                 return True
-            stale = self.descriptor  # someone deleted it: those who come now wait for another
-            super().__init__(self.database, "-queue", os.O_CREAT)
-            os.close(stale)
-        return False
+            FileLock.close(self)  # someone deleted it: those who come now wait for another
+            self.descriptor = self._bell = -1
+
+    def close(self) -> None:
+        """Let the next one have it, if it was ours."""
+        if self.descriptor >= 0:
+            super().close()
+
+
+def _open(database: str, path: str, flags: int) -> int:
+    """Open a file beside the database, with ``os.O_CREAT`` made if need be; with ``os.O_NONBLOCK`` it is a FIFO.
+
+    It gets the database's permissions and, if we may, its owner, as SQLite does with the files beside it.
+    """
+    flags |= os.O_RDWR | os.O_NOFOLLOW
+    try:
+        return os.open(path, flags & ~os.O_CREAT)
+    except FileNotFoundError:
+        if flags & os.O_CREAT and flags & os.O_NONBLOCK:
+            with suppress(FileExistsError):
+                os.mkfifo(path, 0o600)
+        descriptor = os.open(path, flags, 0o600)
+    like, ours = os.stat(database), os.fstat(descriptor)
+    if (ours.st_mode ^ like.st_mode) & 0o666 or (ours.st_uid, ours.st_gid) != (like.st_uid, like.st_gid):
+        with suppress(PermissionError):  # it is another's, or we may not give it away
+            os.fchmod(descriptor, like.st_mode & 0o666)
+            os.fchown(descriptor, like.st_uid, like.st_gid)
+    return descriptor
 
 
 def timed_out(lock: FileLock, timeout: float) -> sqlite3.OperationalError:
@@ -124,72 +179,22 @@ def real_path(database: Database) -> str:
     if sys.platform == "win32":
         raise NotImplementedError("a queue of writers needs flock, which Windows does not have")
     path = os.path.realpath(database) if os.path.islink(database) else os.fspath(database)
-    if not os.path.exists(path):
-        raise FileNotFoundError(f"database {path!r} does not exist")
-    _refuse_network(os.path.dirname(path) or ".")
+    try:
+        kind = _network(os.stat(path).st_dev)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"database {path!r} does not exist") from None
+    if kind:
+        raise NotImplementedError(f"{path!r} is on a network file system ({kind}), whose locks mean nothing")
     return path
 
 
 @lru_cache
-def _refuse_network(folder: str) -> None:
-    device = os.stat(folder).st_dev
-    with suppress(FileNotFoundError), open("/proc/self/mountinfo") as mounts:  # macOS does not tell
-        for mount in mounts:
-            place, _, source = mount.partition(" - ")
-            kind = source.split()[0]
-            if kind in _NETWORK and place.split()[2] == f"{os.major(device)}:{os.minor(device)}":
-                raise NotImplementedError(f"{folder!r} is on a network file system ({kind}), whose locks mean nothing")
-
-
-class _Wait:
-    """A thread that waits for a file lock in the kernel, where the wait can be given no limit.
-
-    One that is given up goes on there until the lock is free, and then lets go of it. So that behind a lock which never
-    is no threads gather, the next call of this process that waits for the same takes it over.
-    """
-
-    _all: ClassVar[list[_Wait]] = []
-
-    def __init__(self, key: tuple[int, ...], descriptor: int) -> None:
-        self._key = key
-        self._descriptor = descriptor
-        self._mutex = _thread.allocate_lock()  # two plain locks: with a Condition a burst in memory took a third longer
-        self._granted = _thread.allocate_lock()
-        self._granted.acquire()
-        self._wanted, self._over = True, False
-        self._all.append(self)
-        _thread.start_new_thread(self._wait_in_the_kernel, (key[-1],))
-
-    @classmethod
-    def given_up(cls, key: tuple[int, ...]) -> _Wait | None:
-        """One that waits for the same and that nobody wants any more: from now on the caller does."""
-        for wait in [wait for wait in cls._all if wait._key == key]:
-            with wait._mutex:
-                if not wait._wanted and not wait._over:
-                    wait._wanted = True
-                    return wait
-        return None
-
-    def until(self, deadline: float, lock: FileLock) -> bool:
-        """Have the lock by the deadline, or give up."""
-        try:
-            # Not in one go: a Ctrl-C that comes just before a wait begins is noticed only when it ends.
-            while not self._granted.acquire(timeout=min(time_left(deadline), 0.5)) and time_left(deadline):
-                pass
-        finally:
-            with self._mutex:
-                self._wanted, over = False, self._over
-            if over:
-                os.dup2(self._descriptor, lock.descriptor, inheritable=False)
-                os.close(self._descriptor)
-        return over
-
-    def _wait_in_the_kernel(self, operation: int) -> None:
-        fcntl.flock(self._descriptor, operation)
-        with self._mutex:
-            self._over = True
-            self._all.remove(self)
-            if not self._wanted:
-                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-                os.close(self._descriptor)
-        self._granted.release()
+def _network(device: int) -> str | None:
+    """The kind of network file system that the device is, as far as Linux tells; None if it is none."""
+    if not os.major(device):  # else it is a disk's
+        with suppress(FileNotFoundError), open("/proc/self/mountinfo") as mounts:  # macOS does not tell
+            for mount in map(str.split, mounts):
+                kind = mount[mount.index("-") + 1]
+                if kind in _NETWORK and mount[2] == f"{os.major(device)}:{os.minor(device)}":
+                    return kind
+    return None

@@ -9,15 +9,18 @@ import json
 import os
 import re
 import struct
+import sys
 import time
 from binascii import crc32
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from .driver import Database, Parameters, Value, sqlite3
+from .driver import Database, Parameters, sqlite3
 from .file_lock import FileLock, Queue, limit_wait, real_path, time_left, timed_out
 from .settings import check_timeout
 
+if sys.platform != "win32":
+    import fcntl
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -35,6 +38,14 @@ _MARK = 16  # where the one byte of either is that changes
 # A larger statement waits in line on its own; so a batch is at most as large as this for each caller that waits.
 RECORD_LIMIT = 1 << 16
 
+_GROUPED = re.compile(r"\s*(INSERT|REPLACE|UPDATE|DELETE|WITH)\b", re.IGNORECASE)
+
+_TYPES = {type(None), bool, int, float, str, bytes}
+
+# No parameter has an empty name, so that what has one is bytes.
+_TO_JSON = json.JSONEncoder(default=lambda value: {"": value.hex()})
+_FROM_JSON = json.JSONDecoder(object_hook=lambda found: bytes.fromhex(found[""]) if "" in found else found)
+
 _CREATE = "CREATE TABLE IF NOT EXISTS _sqlite_writes_batch (one INTEGER PRIMARY KEY, identity BLOB)"
 
 
@@ -45,16 +56,10 @@ class UndecidedError(sqlite3.OperationalError):
 def _pack(sql: str, parameters: Parameters) -> bytes | None:
     """As bytes that every Python reads alike; None if they are too many, or a value would not be the same again."""
     plain = dict(parameters) if hasattr(parameters, "keys") else list(parameters)
-    values = plain.values() if isinstance(plain, dict) else plain
-    if not {type(value) for value in values} <= {type(None), bool, int, float, str, bytes}:
+    if not _TYPES.issuperset(map(type, plain.values() if isinstance(plain, dict) else plain)):
         return None
-    packed = json.dumps([sql, plain], default=lambda value: {"": value.hex()}).encode()
+    packed = _TO_JSON.encode([sql, plain]).encode()
     return packed if len(packed) < RECORD_LIMIT else None
-
-
-def _restored(found: dict[str, Value]) -> object:
-    # No parameter has an empty name, so that what has one is bytes.
-    return bytes.fromhex(str(found[""])) if "" in found else found
 
 
 class Batch(FileLock):
@@ -65,34 +70,41 @@ class Batch(FileLock):
     finishing or by dying.
     """
 
-    def __init__(self, database: str, suffix: str = "-batch", flags: int = os.O_CREAT) -> None:
-        super().__init__(database, suffix, flags)
-        self.identity = os.pread(self.descriptor, _MARK, 0)
-        self._record = b""  # our own, and where it is
-        self._start: int | None = None
+    identity = b""
+    _record = b""  # our own statement's, and where it is
+    _start: int | None = None
 
     def begin(self) -> bool:
         """Whether we lead it: the file is new, and ours."""
-        leads = self.acquire() and not os.fstat(self.descriptor).st_size
-        if leads:
-            os.pwrite(self.descriptor, _HEADER.pack(os.urandom(_MARK), _OPEN, 0), 0)
-        self.identity = os.pread(self.descriptor, _MARK, 0)
-        return leads
+        if not self.acquire() or os.fstat(self.descriptor).st_size:
+            return False
+        with suppress(FileNotFoundError):
+            os.unlink(f"{self.path}-bell")  # an earlier batch's, which has rung
+        self.listen(os.O_CREAT)
+        self.identity = os.urandom(_MARK)
+        os.write(self.descriptor, _HEADER.pack(self.identity, _OPEN, 0))
+        return True
 
-    def mark(self) -> bytes:
-        """How far the leader is; empty if this is no batch, or not the one that it was."""
-        header = os.pread(self.descriptor, _HEADER.size, 0)
-        return header[_MARK : _MARK + 1] if len(header) == _HEADER.size and header[:_MARK] == self.identity else b""
+    def header(self) -> tuple[bytes, int]:
+        """How far the leader is, and the end; no mark if this is no batch, or not the one that it was."""
+        found = os.pread(self.descriptor, _HEADER.size, 0)
+        self.identity = self.identity or found[:_MARK]
+        if len(found) < _HEADER.size or not found.startswith(self.identity):
+            return b"", 0
+        return found[_MARK : _MARK + 1], _HEADER.unpack(found)[-1]
 
     def set_mark(self, mark: bytes, start: int = 0) -> None:
         """Set that of the batch, or of the record that starts there: one byte, so that nobody finds half of it."""
+        fcntl.fcntl(self.descriptor, fcntl.F_SETFL, 0)  # while it is for appending, Linux appends whatever the place
         os.pwrite(self.descriptor, mark, start + _MARK)
 
     def add(self, packed: bytes) -> bool:
         """Append a statement's record; False if the disk is full."""
         self._record = _RECORD.pack(self.identity, _PENDING, len(packed), crc32(packed)) + packed
-        self._start = self.append(self._record)
-        return self._start is not None
+        if os.write(self.descriptor, self._record) < len(self._record):
+            return False
+        self._start = os.lseek(self.descriptor, 0, os.SEEK_CUR) - len(self._record)
+        return True
 
     # What became of a statement: _COMMITTED; _PENDING, it was not taken and never will be, so that it may join another
     # batch; _REFUSED, the same after an error; _WITHDRAWN, the same because the time was over.
@@ -111,21 +123,27 @@ class Batch(FileLock):
         """Add a statement, wait, and say what became of it; ``UndecidedError`` if that cannot be known."""
         granted = False
         try:
-            if self.mark() == _OPEN and not self.add(packed):
-                return _REFUSED
-            granted = self.acquire(deadline, shared=True)
+            if self.header()[0] == _OPEN:
+                self.listen()
+                # Open as before: then the bell is this batch's, and not the next one's.
+                if self.header()[0] == _OPEN and not self.add(packed):
+                    return _REFUSED
+            soon = time.monotonic() + 0.001  # it is not yet a batch, or no longer, or never will be
+            granted = self.acquire_by(min(soon, deadline) if self._start is None else deadline, shared=True)
         finally:
-            if not granted and self._start is not None and self.mark() == _OPEN:
+            if not granted and self._start is not None and self.header()[0] == _OPEN:
                 self.set_mark(_WITHDRAWN, self._start)
         if granted:
             return self._fate(deadline)
+        if self._start is None:
+            return _PENDING
         # The leader marks the batch first, and then reads what is withdrawn: one of us sees the other.
-        if self._start is not None and self.mark() != _OPEN:
+        if self.header()[0] != _OPEN:
             raise UndecidedError("the time was over while the statement was being committed")
         return _WITHDRAWN
 
     def _fate(self, deadline: float) -> bytes:
-        mark = self.mark()
+        mark, end = self.header()
         if self._start is None or mark == _OPEN:
             self._remove()  # if it still has that name, a leader that died has left it, or it is no batch at all
             return _PENDING
@@ -136,16 +154,16 @@ class Batch(FileLock):
             except sqlite3.Error as error:
                 raise UndecidedError(f"the database does not tell whether it was committed: {error}") from error
             deleted = os.fstat(self.descriptor).st_nlink == 0
-            mark = _COMMITTED if committed else self.mark()  # which the next leader sets before it deletes the file
+            mark = _COMMITTED if committed else self.header()[0]  # the next leader sets it before it deletes the file
             if mark == _OPEN or (mark == _CLAIMED and not deleted):
                 return _REFUSED
         found = os.pread(self.descriptor, len(self._record), self._start)
-        if mark != _COMMITTED or found[:_MARK] + found[_MARK + 1 :] != self._record[:_MARK] + self._record[_MARK + 1 :]:
+        refused = self._record[:_MARK] + _REFUSED + self._record[_MARK + 1 :]
+        if mark != _COMMITTED or found not in (self._record, refused):
             raise UndecidedError(f"{self.path!r} was damaged or deleted while the statement waited there")
-        _, _, end = _HEADER.unpack(os.pread(self.descriptor, _HEADER.size, 0))
         if self._start >= end:
             return _PENDING  # it came when the leader had read
-        return _REFUSED if found[_MARK : _MARK + 1] == _REFUSED else _COMMITTED
+        return _REFUSED if found == refused else _COMMITTED
 
     def _commit(self, deadline: float) -> list[int]:
         """Commit what has been added, in one transaction, less what fails of it; the starts of what was committed."""
@@ -155,7 +173,7 @@ class Batch(FileLock):
                 with _transaction(self.database, deadline, _CREATE) as connection:
                     statements = self._claim(connection)
                     for start, packed in statements:  # noqa: B007 the one that failed is refused
-                        connection.execute(*json.loads(packed, object_hook=_restored)).fetchall()
+                        connection.execute(*_FROM_JSON.decode(packed.decode())).fetchall()
                     start = 0
                     if statements:
                         connection.execute("REPLACE INTO _sqlite_writes_batch VALUES (1, ?)", (self.identity,))
@@ -174,12 +192,12 @@ class Batch(FileLock):
 
         Called by the leader, in the transaction that is to hold them and the batch's identity.
         """
-        if self.mark() == _OPEN:
+        if self.header()[0] == _OPEN:
             self._settle(connection)
+            self.set_mark(_CLAIMED)
             if self.is_current():
                 os.rename(self.path, f"{self.database}-commit")
-            self.set_mark(_CLAIMED)
-        if self.mark() != _CLAIMED:
+        if self.header()[0] != _CLAIMED:
             return []  # damaged: nobody who waits there will take anything for committed
         data = os.pread(self.descriptor, os.fstat(self.descriptor).st_size, 0)
         statements = []
@@ -199,14 +217,15 @@ class Batch(FileLock):
 
     def _settle(self, connection: sqlite3.Connection) -> None:
         """Mark the batch whose leader died while it committed it, before our identity replaces that one's."""
-        with suppress(FileNotFoundError), closing(Batch(self.database, "-commit", 0)) as dead:
-            if dead.mark() == _CLAIMED:
+        with suppress(FileNotFoundError), closing(Batch(self.database, "-commit")) as dead:
+            if dead.header()[0] == _CLAIMED:
                 dead.set_mark(_COMMITTED if _is_committed(connection, dead.identity) else _OPEN)
             os.unlink(dead.path)
 
     def _remove(self) -> None:
-        """See to it that nobody joins any more."""
+        """See to it that nobody joins any more. While it has that name, it has not been committed."""
         if self.is_current():
+            self.set_mark(_OPEN)
             with suppress(FileNotFoundError):
                 os.unlink(self.path)
 
@@ -221,18 +240,18 @@ def execute_grouped(database: Database, sql: str, parameters: Parameters = (), t
     ``real_path`` raises. docs/group_commit.md has the whole promise.
     Gives the moment, on ``time.monotonic``, when the statement's turn came.
     """
-    if not re.match(r"\s*(INSERT|REPLACE|UPDATE|DELETE|WITH)\b", sql, re.IGNORECASE):
+    if not _GROUPED.match(sql):
         raise ValueError(f"statement {sql[:80]!r} does not begin with INSERT, REPLACE, UPDATE, DELETE or WITH")
     check_timeout("timeout", timeout)
     deadline = time.monotonic() + timeout
     path = real_path(database)
     fate = _PENDING
     with closing(Queue(path)) as queue:
-        while fate == _PENDING and (os.path.exists(f"{path}-batch") or not queue.wait()):
+        while fate == _PENDING and time_left(deadline) and (os.path.exists(f"{path}-batch") or not queue.wait()):
             packed = _pack(sql, parameters)
             if packed is None:
                 break
-            with closing(Batch(path)) as batch:
+            with closing(Batch(path, "-batch", os.O_CREAT | os.O_APPEND)) as batch:
                 fate = batch.lead(packed, queue, deadline) if batch.begin() else batch.follow(packed, deadline)
         if fate != _COMMITTED:
             # Alone: since nobody waits; or to meet the error itself; or the time is over, and it may be free just now.

@@ -49,31 +49,37 @@ def _die_at_mark(mark: bytes) -> Callable[..., None]:
     return lambda _batch, given, start=0: die() if given == mark and not start else None
 
 
-def _write_half_and_die(lock: file_lock.FileLock, data: bytes) -> None:
-    os.lseek(lock.descriptor, 0, os.SEEK_END)
-    os.write(lock.descriptor, data[: len(data) // 2])
+def _die_at_commit(path: str) -> None:
+    if path.endswith("-commit"):
+        die()
+
+
+def _write_half_and_die(batch: Batch, packed: bytes) -> None:
+    record = group_commit._RECORD.pack(batch.identity, b"p", len(packed), vars(group_commit)["crc32"](packed)) + packed
+    os.write(batch.descriptor, record[: len(record) // 2])
     die()
 
 
 # The leader's steps in their order, and two of a follower.
 LEADER_STEPS: dict[str, Callable[[], None]] = {
     "with the file made, and not yet a batch": lambda: before(Batch, "begin", die),
-    "while it waits for the lock": lambda: before(file_lock._Wait, "until", die),
+    "while it waits for the lock": lambda: before(file_lock.FileLock, "acquire_by", die),
     "holding the lock": lambda: before(Batch, "_commit", die),
     "in the transaction": lambda: before(Batch, "_claim", die),
-    "with the batch renamed": lambda: before(Batch, "set_mark", _die_at_mark(b"c")),
+    "before the batch is claimed": lambda: before(Batch, "set_mark", _die_at_mark(b"c")),
     "with the batch claimed": lambda: after(Batch, "set_mark", die),
+    "with the batch renamed": lambda: after(os, "rename", die),
     "with the statements read": lambda: after(Batch, "_claim", die),
     "after the inserts, before the commit": lambda: before(group_commit, "limit_wait", die),
     "after the commit, before the note": lambda: before(Batch, "set_mark", _die_at_mark(b"d")),
-    "after the note, before the file is removed": lambda: before(os, "unlink", die),
-    "after the file is removed": lambda: after(os, "unlink", die),
+    "after the note, before the file is removed": lambda: before(os, "unlink", _die_at_commit),
+    "after the file is removed": lambda: before(Batch, "_remove", die),
 }
 STOPPED: dict[str, Callable[[], None]] = {"with the statements read, stopped": lambda: after(Batch, "_claim", stop)}
 FOLLOWER_STEPS: dict[str, Callable[[], None]] = {
-    "before its record": lambda: before(Batch, "append", die),
-    "in the middle of its record": lambda: before(Batch, "append", _write_half_and_die),
-    "after its record": lambda: after(Batch, "append", die),
+    "before its record": lambda: before(Batch, "add", die),
+    "in the middle of its record": lambda: before(Batch, "add", _write_half_and_die),
+    "after its record": lambda: after(Batch, "add", die),
 }
 
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from sqlite_writes import file_lock
+from sqlite_writes import SETTINGS, create_table, file_lock, generate_example_rows, insert_rows_in_parallel
 from sqlite_writes.file_lock import Queue, real_path
 
-from .conftest import run_script, wait_until
+from .conftest import PROJECT, run_script, wait_until
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
@@ -27,10 +29,13 @@ def existing(database: str) -> str:
     return database
 
 
-def waiting_in_the_kernel(path: str) -> int:
-    """How many wait for the file's lock, as the kernel lists them."""
-    inode = f":{os.stat(path).st_ino} "
-    return sum(" -> " in line and inode in line for line in Path("/proc/locks").read_text().splitlines())
+def listening(bell: Path) -> int:
+    """How many descriptors of this process listen to the bell, as the kernel lists them."""
+    found = 0
+    for descriptor in Path("/proc/self/fdinfo").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            found += bell.exists() and f" ino:{bell.stat().st_ino:x} " in descriptor.read_text()
+    return found
 
 
 @LINUX
@@ -38,6 +43,7 @@ def test_those_who_wait_are_served_in_the_order_of_their_coming(existing: str) -
     first = Queue(existing)
     assert first.wait()
     served: list[int] = []
+    bell = Path(f"{first.path}-bell")
 
     def wait(number: int) -> None:
         with closing(Queue(existing)) as queue:
@@ -47,30 +53,74 @@ def test_those_who_wait_are_served_in_the_order_of_their_coming(existing: str) -
     threads = [threading.Thread(target=wait, args=(number,)) for number in range(20)]
     for number, thread in enumerate(threads):
         thread.start()
-        wait_until(lambda number=number: waiting_in_the_kernel(first.path) == number + 1, "it waits")  # type: ignore[misc]
+        wait_until(lambda number=number: listening(bell) == number + 1, "it waits")  # type: ignore[misc]
     first.close()
     for thread in threads:
         thread.join(60)
     assert served == list(range(20))
 
 
-def test_a_wait_that_is_given_up_is_taken_over_by_the_next_and_never_holds_the_lock_for_nobody(existing: str) -> None:
+def test_a_wait_that_is_given_up_leaves_nothing_behind(existing: str) -> None:
     holder = Queue(existing)
     holder.wait()
-    with closing(Queue(existing)) as queue:
-        assert not queue.wait(time.monotonic() + 0.05)
-        (given_up,) = file_lock._Wait._all
-        threading.Timer(0.2, holder.close).start()
-        assert queue.wait(time.monotonic() + 60)
-        assert file_lock._Wait._all == []
-        assert given_up._over
-    with closing(Queue(existing)) as again:
-        assert again.wait()
-        with closing(Queue(existing)) as other:
-            assert not other.wait(time.monotonic() + 0.05)
-    wait_until(lambda: not file_lock._Wait._all, "the wait that nobody wants has ended")
+    before = len(os.listdir("/dev/fd")), threading.active_count()
+    for _ in range(3):
+        with closing(Queue(existing)) as queue:
+            assert not queue.wait(time.monotonic() + 0.01)
+    assert (len(os.listdir("/dev/fd")), threading.active_count()) == before
+    holder.close()
     with closing(Queue(existing)) as free:
         assert free.wait()
+
+
+def test_no_ring_is_missed(existing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those who would miss one would wait for an hour."""
+    monkeypatch.setattr(file_lock, "LOOK_AGAIN", 3600.0)
+    for settings in ("queued", "grouped"):
+        patient = replace(SETTINGS[settings], busy_timeout=7200.0)
+        create_table(existing, patient)
+        for _ in range(10):
+            rows = generate_example_rows(40)
+            insert_rows_in_parallel(existing, rows, patient, start_method="fork", deadline=60.0).raise_for_failures()
+
+
+@pytest.mark.parametrize("why", ["killed", "deleted", "impossible", "somebody's file"])
+def test_who_hears_no_bell_is_served_all_the_same(why: str, existing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_lock, "LOOK_AGAIN", 0.05)
+    bell = Path(f"{existing}-queue-bell")
+    if why == "impossible":
+        monkeypatch.setattr(os, "mkfifo", refuse)
+    if why == "somebody's file":
+        bell.write_text("mine")
+    script = "import sys; from sqlite_writes.file_lock import Queue; print(Queue(sys.argv[1]).wait()); sys.stdin.read()"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", script, existing], cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "True\n"
+    served = threading.Event()
+
+    def wait() -> None:
+        with closing(Queue(existing)) as queue:
+            assert queue.wait(time.monotonic() + 60)
+            served.set()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    if why in ("killed", "deleted"):
+        wait_until(bell.exists, "it waits")
+    assert not served.is_set()
+    if why == "deleted":
+        bell.unlink()
+    holder.kill()
+    thread.join(60)
+    holder.communicate()
+    assert served.is_set()
+    assert why != "somebody's file" or bell.read_text() == "mine"
+
+
+def refuse(*_arguments: object) -> None:
+    raise PermissionError("this file system has no FIFOs")
 
 
 def test_a_queue_whose_file_was_deleted_is_the_new_one_for_all(existing: str) -> None:
@@ -119,15 +169,15 @@ def test_writers_by_way_of_a_link_are_in_the_same_queue(existing: str) -> None:
 def test_a_network_file_system_is_refused_in_one_line_that_names_it(
     existing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    device = os.stat(existing).st_dev
-    line = f"36 35 {os.major(device)}:{os.minor(device)} / /mnt rw,noatime shared:1 - nfs4 host:/x rw\n"
+    monkeypatch.setattr(os, "major", lambda _: 0)  # as those of network file systems
+    line = f"36 35 0:{os.minor(os.stat(existing).st_dev)} / /mnt rw,noatime shared:1 - nfs4 host:/x rw\n"
     mounts = "1 2 0:0 / / rw - ext4 /dev/x rw\n" + line
     monkeypatch.setattr(file_lock, "open", lambda _: io.StringIO(mounts), raising=False)
-    file_lock._refuse_network.cache_clear()
+    file_lock._network.cache_clear()
     with pytest.raises(NotImplementedError, match=r"is on a network file system \(nfs4\)") as raised:
         real_path(existing)
-    assert os.path.dirname(existing) in str(raised.value)
-    file_lock._refuse_network.cache_clear()
+    assert existing in str(raised.value)
+    file_lock._network.cache_clear()
 
 
 def test_windows_is_refused_in_one_line(existing: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,7 +125,7 @@ def faults(said: dict[str, str], database: str) -> list[str]:
 def beside(database: str) -> list[Path]:
     """The queue's files."""
     return sorted(
-        path for path in Path(database).parent.iterdir() if path.name.endswith(("-queue", "-batch", "-commit"))
+        path for path in Path(database).parent.iterdir() if path.name.endswith(("-queue", "-batch", "-commit", "-bell"))
     )
 
 
@@ -155,7 +155,8 @@ def test_rows_that_wait_together_share_one_commit(group: Group) -> None:
         assert said == dict.fromkeys(group.processes, "acknowledged")
         assert commits(group.database) == 2  # the table of the identity, once; and all the rows
     assert faults(said, group.database) == []
-    assert [path.name for path in beside(group.database)] == ["messages.db-queue"]
+    names = [path.name for path in beside(group.database)]
+    assert names == ["messages.db-batch-bell", "messages.db-queue", "messages.db-queue-bell"]
 
 
 @pytest.mark.parametrize("step", LEADER_STEPS)
@@ -487,7 +488,7 @@ def test_the_files_beside_the_database_have_its_permissions(values: str) -> None
         [("INSERT INTO t VALUES (?)", (1,))],
         meanwhile=lambda: modes.extend(path.stat().st_mode & 0o777 for path in beside(values)),
     )
-    assert modes == [0o664, 0o664]
+    assert modes == 4 * [0o664]  # the queue, the batch, and the bell of each
 
 
 def test_a_database_that_is_not_there_is_named_and_not_made(database: str) -> None:

@@ -48,10 +48,11 @@ def burst_with_kills(database: str, chance: random.Random, longest: float) -> Co
         else:
             found[f"FAULT: {outcome.status} {outcome.exception!r}"] += 1
     insert_row(database, (str(uuid.UUID(int=chance.getrandbits(128))),), "grouped")
-    for name in ("-queue", "-batch", "-commit"):
-        path = Path(database + name)
-        if path.exists() and path.stat().st_size > WORKERS * 256:
-            found[f"FAULT: {name} of {path.stat().st_size} bytes"] += 1
+    for path in Path(database).parent.iterdir():
+        if path.name.startswith("messages.db-") and path.name not in ("messages.db-wal", "messages.db-shm"):
+            known = path.name.endswith(("-queue", "-queue-bell", "-batch", "-batch-bell", "-commit"))
+            if not known or path.stat().st_size > WORKERS * 256:
+                found[f"FAULT: {path.name} of {path.stat().st_size} bytes"] += 1
     return found
 
 
