@@ -141,7 +141,9 @@ def _open(database: str, path: str, flags: int) -> int:
     try:
         return os.open(path, flags & ~os.O_CREAT)
     except FileNotFoundError:
-        if flags & os.O_CREAT and flags & os.O_NONBLOCK:
+        if not flags & os.O_CREAT:
+            raise
+        if flags & os.O_NONBLOCK:
             with suppress(FileExistsError):
                 os.mkfifo(path, 0o600)
         descriptor = os.open(path, flags, 0o600)
