@@ -80,7 +80,6 @@ MUTANTS = (
     Mutant("a sleep in the lock", _DATABASE, *_after_insert("time.sleep(0.003)"), "REGRESSION", r"longer|Python call"),
     Mutant("a sleep outside the lock", _DATABASE, "    called = time.monotonic()\n",
            "    called = time.monotonic()\n    time.sleep(0.003)\n", "REGRESSION", r"longer"),
-    Mutant("a bell that does not ring", _LOCK, 'b"!" * self._is_ours', 'b""', "REGRESSION", r"longer"),
     Mutant("slow Python", _DATABASE, "    called = time.monotonic()\n",
            "    called = time.monotonic()\n    sum(range(100_000))\n", "REGRESSION", r"longer|Python call"),
     Mutant("a larger write outside SQLite", _DATABASE, *_after_commit(
@@ -116,6 +115,8 @@ MUTANTS = (
     Mutant("a queue's error of another kind", _LOCK,
            "    error.__dict__.update(sqlite_errorcode=5, sqlite_errorname=\"SQLITE_BUSY\")\n",
            "    error = TimeoutError(str(error))\n", "NEW FAILURE", r"does not get its turn ends in another way"),
+    Mutant("a bell that does not ring", _LOCK, 'b"!" * self._is_ours', 'b""',
+           "NEW FAILURE", r"does not wake the next in line"),
     Mutant("a group that is none", _GROUP, "    with closing(Queue(path)) as queue:\n",
            "    with closing(Queue(path)) as queue:\n        queue.wait(deadline)\n",
            "NEW FAILURE", r"no longer share a commit"),

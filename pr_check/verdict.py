@@ -77,6 +77,10 @@ def _not_more(base: list[Any], head: list[Any]) -> bool:
     return None in head or None in base or min(head) <= max(base)
 
 
+def _nearly_as_soon(base: list[Any], head: list[Any]) -> bool:
+    return bool(min(head) <= max(base) + 0.3)
+
+
 def _in_time(base: list[Any], head: list[Any]) -> bool:
     return _not_less(base, head) and min(head) <= max(base) + 1.0
 
@@ -97,6 +101,7 @@ _PROMISES: dict[str, tuple[Callable[[list[Any], list[Any]], bool], str]] = {
     "rows written by a refused insert": (_same, "a row is in the table whose insert failed"),
     "commits of 8 rows that wait together": (_not_more, "rows that wait together no longer share a commit"),
     "rows acknowledged before their turn": (_not_more, "an insert returns before it had its turn"),
+    "seconds until all had their turn": (_nearly_as_soon, "who lets go of the queue does not wake the next in line"),
     "schema": (_same, "the table is made in another way"),
 }
 

@@ -1,4 +1,4 @@
-"""A file beside a database that its writers lock in turn, waiting in the kernel, and not longer than they want to.
+"""A file beside a database that its writers lock in turn, asleep until they may, and not longer than they want to.
 
 Knows files, locks and time; no table, and nothing of what is done while a lock is held.
 """
@@ -65,7 +65,7 @@ class FileLock:
         One ring wakes all who wait to share it. Of those who want it for themselves it wakes, on Linux, the first.
         """
         in_line = not shared and sys.platform == "linux"
-        poll, second = (select.epoll(1), 1) if in_line else (select.poll(), 1000)
+        poll, second = (select.epoll(), 1) if in_line else (select.poll(), 1000)
         with suppress(OSError, ValueError):
             poll.register(self._bell, select.EPOLLIN | select.EPOLLEXCLUSIVE if in_line else select.POLLIN)
         while left := time_left(deadline):

@@ -32,6 +32,7 @@ PROMISE: dict[str, Any] = {
     "connections left open": 0,
     "files left beside the database": ["-queue"],
     "rows kept of 2": 2,
+    "seconds until all had their turn": 0.0,
     "statements": ["BEGIN", "INSERT", "COMMIT"],
     "schema": ["CREATE TABLE messages (msg)"],
 }
@@ -177,6 +178,7 @@ def test_the_statement_that_came_is_named() -> None:
         ({"connections_left_open": 1}, "does not close"),
         ({"files_left_beside_the_database": ["-queue", "-wal"]}, "other files"),
         ({"rows_kept_of_2": 1}, "not in the table exactly once"),
+        ({"seconds_until_all_had_their_turn": 0.4}, "does not wake the next"),
     ],
 )
 def test_a_broken_promise_is_a_failure(broken: dict[str, Any], cause: str) -> None:
@@ -186,7 +188,14 @@ def test_a_broken_promise_is_a_failure(broken: dict[str, Any], cause: str) -> No
 
 
 @pytest.mark.parametrize(
-    "kept", [{"synchronous": 3}, {"busy_timeout": 60}, {"wait_for_a_lock": 0.4}, {"schema": ["x"]}]
+    "kept",
+    [
+        {"synchronous": 3},
+        {"busy_timeout": 60},
+        {"wait_for_a_lock": 0.4},
+        {"schema": ["x"]},
+        {"seconds_until_all_had_their_turn": 0.2},
+    ],
 )
 def test_a_promise_that_is_more_than_kept_is_none(kept: dict[str, Any]) -> None:
     assert judge_evidence(promises(**kept), []).verdict == "PASS"
