@@ -68,10 +68,11 @@ class FileLock:
         poll, second = (select.epoll(), 1) if in_line else (select.poll(), 1000)
         with suppress(OSError, ValueError):
             poll.register(self._bell, select.EPOLLIN | select.EPOLLEXCLUSIVE if in_line else select.POLLIN)
+        again = LOOK_AGAIN
         while left := time_left(deadline):
-            if poll.poll(second * min(left, LOOK_AGAIN)):
-                if shared:
-                    poll = select.poll()  # it rings once: from now on just sleep
+            if poll.poll(second * min(left, again)):
+                if shared:  # it rings once; and whoever locks it after that does so for a moment
+                    poll, again = select.poll(), 0.001
                 else:
                     with suppress(BlockingIOError):  # another was quicker
                         os.read(self._bell, 1)

@@ -76,7 +76,7 @@ class Batch(FileLock):
 
     def begin(self) -> bool:
         """Whether we lead it: the file is new, and ours."""
-        if not self.acquire() or os.fstat(self.descriptor).st_size:
+        if os.fstat(self.descriptor).st_size or not self.acquire() or os.fstat(self.descriptor).st_size:
             return False
         with suppress(FileNotFoundError):
             os.unlink(f"{self.path}-bell")  # an earlier batch's, which has rung

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import subprocess
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from sqlite_writes import SETTINGS, create_table, file_lock, generate_example_rows, insert_rows_in_parallel
-from sqlite_writes.file_lock import Queue, real_path
+from sqlite_writes.file_lock import FileLock, Queue, real_path
 
 from .conftest import PROJECT, run_script, wait_until
 
@@ -82,6 +83,34 @@ def test_no_ring_is_missed(existing: str, monkeypatch: pytest.MonkeyPatch) -> No
         for _ in range(10):
             rows = generate_example_rows(40)
             insert_rows_in_parallel(existing, rows, patient, start_method="fork", deadline=60.0).raise_for_failures()
+
+
+def test_who_finds_it_locked_again_after_the_ring_does_not_sleep_on(
+    existing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_lock, "LOOK_AGAIN", 3600.0)
+    holder, passing, waiting = (FileLock(existing, "-batch", os.O_CREAT) for _ in range(3))
+    holder.acquire()
+    holder.listen(os.O_CREAT)
+    waiting.listen()
+    tries: list[bool] = []
+    acquire = waiting.acquire
+
+    def noted(*, shared: bool = False) -> bool:
+        tries.append(acquire(shared=shared))
+        return tries[-1]
+
+    monkeypatch.setattr(waiting, "acquire", noted)
+    thread = threading.Thread(target=waiting.acquire_by, args=(time.monotonic() + 3600,), kwargs={"shared": True})
+    thread.start()
+    fcntl.flock(holder.descriptor, fcntl.LOCK_UN)
+    passing.acquire()
+    holder.close()  # rings
+    wait_until(lambda: False in tries, "the one who waits has heard it, and found it locked")
+    os.close(passing.descriptor)
+    thread.join(60)
+    assert tries[-1]
+    waiting.close()
 
 
 @pytest.mark.parametrize("why", ["killed", "deleted", "impossible", "somebody's file"])
