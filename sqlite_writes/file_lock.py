@@ -30,9 +30,9 @@ class FileLock:
 
     A ``flock`` that waits can be given no time limit. So they wait at a FIFO, ``<database><suffix>-bell``, which the
     holder rings when it lets go. Only time depends on that: whoever hears nothing, because the holder was killed, the
-    bell deleted, or the file system has no FIFOs, looks again after ``LOOK_AGAIN`` seconds.
+    bell deleted, or the file system has no FIFOs, looks again every ``LOOK_AGAIN`` seconds.
 
-    With the ``os.O_CREAT`` flag, made if need be; with ``os.O_APPEND``, written to only at its end.
+    With the ``os.O_CREAT`` flag, made if need be.
     """
 
     descriptor = _bell = -1
@@ -44,41 +44,45 @@ class FileLock:
 
     def acquire(self, *, shared: bool = False) -> bool:
         """Lock it now, for us alone or ``shared`` with others who do; False if others have locked it."""
-        try:
+        with suppress(BlockingIOError):
             fcntl.flock(self.descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        self._is_ours = not shared
-        return True
+            self._is_ours = not shared
+            return True
+        return False
 
     def listen(self, flags: int = 0) -> None:
         """Have the bell open, with the ``os.O_CREAT`` flag made if need be: from now on no ring is missed."""
         with suppress(OSError):
-            self._bell = _open(self.database, f"{self.path}-bell", os.O_NONBLOCK | flags)
+            if self._bell < 0:
+                self._bell = _open(self.database, f"{self.path}-bell", os.O_NONBLOCK | flags)
             if not stat.S_ISFIFO(os.fstat(self._bell).st_mode):  # somebody's file
                 os.close(self._bell)
                 self._bell = -1
 
     def acquire_by(self, deadline: float, *, shared: bool = False) -> bool:
-        """Wait for the bell, and lock it; False if that was not granted by that moment on ``time.monotonic``.
+        """Lock it, and sleep at the bell until it can be; False if not by that moment on ``time.monotonic``.
 
         One ring wakes all who wait to share it. Of those who want it for themselves it wakes, on Linux, the first.
         """
         in_line = not shared and sys.platform == "linux"
-        poll, second = (select.epoll(), 1) if in_line else (select.poll(), 1000)
+        poll, second, again = (select.epoll(), 1, LOOK_AGAIN) if in_line else (select.poll(), 1000, LOOK_AGAIN)
         with suppress(OSError, ValueError):
+            self.listen(0 if shared else os.O_CREAT)
             poll.register(self._bell, select.EPOLLIN | select.EPOLLEXCLUSIVE if in_line else select.POLLIN)
-        again = LOOK_AGAIN
-        while left := time_left(deadline):
+        while not (ours := self.acquire(shared=shared)) and (left := time_left(deadline)):
             if poll.poll(second * min(left, again)):
-                if shared:  # it rings once; and whoever locks it after that does so for a moment
-                    poll, again = select.poll(), 0.001
+                if shared:  # it rings once, and whoever locks it after that does so for a moment
+                    poll, again = select.poll(), 0.0005
                 else:
                     with suppress(BlockingIOError):  # another was quicker
-                        os.read(self._bell, 1)
-            if self.acquire(shared=shared):
-                return True
-        return False
+                        os.read(self._bell, 4096)
+            again = min(2 * again, LOOK_AGAIN)
+        return ours
+
+    def write_at(self, data: bytes, place: int) -> None:
+        """Write it there, and not at the end, whatever the file was opened for."""
+        fcntl.fcntl(self.descriptor, fcntl.F_SETFL, 0)  # with O_APPEND, Linux has pwrite append
+        os.pwrite(self.descriptor, data, place)
 
     def is_current(self) -> bool:
         """Whether the file is still the one that others open by its path."""
@@ -88,21 +92,24 @@ class FileLock:
 
     def close(self) -> None:
         """Let go of the lock, even if a process forked meanwhile has the file open too, and ring, if it was ours."""
+        if self.descriptor < 0:
+            return
         fcntl.flock(self.descriptor, fcntl.LOCK_UN)
         os.close(self.descriptor)
-        if self._is_ours and self._bell < 0:
+        if self._is_ours:
             self.listen()
         if self._bell >= 0:
             with suppress(BlockingIOError):  # it rang 65,536 times, and those who wait have not looked yet
                 os.write(self._bell, b"!" * self._is_ours)
             os.close(self._bell)
+        self.descriptor, self._bell, self._is_ours = -1, -1, False
 
 
 class Queue(FileLock):
     """``<database>-queue``: whoever holds it writes; the others wait in line. It is opened when it is first waited for.
 
-    On Linux they are woken in the order of their coming; one that comes in the moment between two of them may be served
-    first.
+    On Linux they are woken in the order of their coming; one that comes, or looks again, in the moment between two of
+    them may be served first.
     """
 
     since = 0.0  # the moment when it became ours
@@ -115,22 +122,12 @@ class Queue(FileLock):
         while True:
             if self.descriptor < 0:
                 super().__init__(self.database, "-queue", os.O_CREAT)
-            if not self.acquire():
-                if not time_left(deadline):
-                    return False
-                self.listen(os.O_CREAT)
-                if not self.acquire() and not self.acquire_by(deadline):
-                    return False
+            if not self.acquire() and not (time_left(deadline) and self.acquire_by(deadline)):
+                return False
             if self.is_current():
                 self.since = self.since or time.monotonic()
                 return True
-            FileLock.close(self)  # someone deleted it: those who come now wait for another
-            self.descriptor = self._bell = -1
-
-    def close(self) -> None:
-        """Let the next one have it, if it was ours."""
-        if self.descriptor >= 0:
-            super().close()
+            self.close()  # someone deleted it: those who come now wait for another
 
 
 def _open(database: str, path: str, flags: int) -> int:
@@ -144,15 +141,14 @@ def _open(database: str, path: str, flags: int) -> int:
     except FileNotFoundError:
         if not flags & os.O_CREAT:
             raise
+        like = os.stat(database)
         if flags & os.O_NONBLOCK:
             with suppress(FileExistsError):
-                os.mkfifo(path, 0o600)
-        descriptor = os.open(path, flags, 0o600)
-    like, ours = os.stat(database), os.fstat(descriptor)
-    if (ours.st_mode ^ like.st_mode) & 0o666 or (ours.st_uid, ours.st_gid) != (like.st_uid, like.st_gid):
-        with suppress(PermissionError):  # it is another's, or we may not give it away
-            os.fchmod(descriptor, like.st_mode & 0o666)
-            os.fchown(descriptor, like.st_uid, like.st_gid)
+                os.mkfifo(path, like.st_mode & 0o666)
+        descriptor = os.open(path, flags, like.st_mode & 0o666)
+    with suppress(PermissionError):  # it is another's, or we may not give it away
+        os.fchmod(descriptor, like.st_mode & 0o666)
+        os.fchown(descriptor, like.st_uid, like.st_gid)
     return descriptor
 
 
@@ -182,11 +178,7 @@ def real_path(database: Database) -> str:
     if sys.platform == "win32":
         raise NotImplementedError("a queue of writers needs flock, which Windows does not have")
     path = os.path.realpath(database) if os.path.islink(database) else os.fspath(database)
-    try:
-        kind = _network(os.stat(path).st_dev)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"database {path!r} does not exist") from None
-    if kind:
+    if kind := _network(os.stat(path).st_dev):
         raise NotImplementedError(f"{path!r} is on a network file system ({kind}), whose locks mean nothing")
     return path
 

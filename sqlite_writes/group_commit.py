@@ -9,20 +9,14 @@ import json
 import os
 import re
 import struct
-import sys
 import time
 from binascii import crc32
+from collections.abc import Iterator  # noqa: TC003 a block for it takes two lines more
 from contextlib import closing, contextmanager, suppress
-from typing import TYPE_CHECKING
 
 from .driver import Database, Parameters, sqlite3
 from .file_lock import FileLock, Queue, limit_wait, real_path, time_left, timed_out
 from .settings import check_timeout
-
-if sys.platform != "win32":
-    import fcntl
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 # A batch begins with its identity, 16 random bytes; then how far its leader is, and up to where it takes the records.
 _HEADER = struct.Struct("<16scQ")
@@ -70,15 +64,14 @@ class Batch(FileLock):
     finishing or by dying.
     """
 
-    identity = b""
-    _record = b""  # our own statement's, and where it is
+    identity = _record = b""  # the batch's; our own statement's, and where it is
     _start: int | None = None
 
     def begin(self) -> bool:
         """Whether we lead it: the file is new, and ours."""
         if os.fstat(self.descriptor).st_size or not self.acquire() or os.fstat(self.descriptor).st_size:
             return False
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             os.unlink(f"{self.path}-bell")  # an earlier batch's, which has rung
         self.listen(os.O_CREAT)
         self.identity = os.urandom(_MARK)
@@ -89,22 +82,18 @@ class Batch(FileLock):
         """How far the leader is, and the end; no mark if this is no batch, or not the one that it was."""
         found = os.pread(self.descriptor, _HEADER.size, 0)
         self.identity = self.identity or found[:_MARK]
-        if len(found) < _HEADER.size or not found.startswith(self.identity):
-            return b"", 0
-        return found[_MARK : _MARK + 1], _HEADER.unpack(found)[-1]
+        return _HEADER.unpack(found)[1:] if found[:_MARK] == self.identity and len(found) == _HEADER.size else (b"", 0)
 
     def set_mark(self, mark: bytes, start: int = 0) -> None:
         """Set that of the batch, or of the record that starts there: one byte, so that nobody finds half of it."""
-        fcntl.fcntl(self.descriptor, fcntl.F_SETFL, 0)  # while it is for appending, Linux appends whatever the place
-        os.pwrite(self.descriptor, mark, start + _MARK)
+        self.write_at(mark, start + _MARK)
 
     def add(self, packed: bytes) -> bool:
         """Append a statement's record; False if the disk is full."""
         self._record = _RECORD.pack(self.identity, _PENDING, len(packed), crc32(packed)) + packed
-        if os.write(self.descriptor, self._record) < len(self._record):
-            return False
-        self._start = os.lseek(self.descriptor, 0, os.SEEK_CUR) - len(self._record)
-        return True
+        if os.write(self.descriptor, self._record) == len(self._record):
+            self._start = os.lseek(self.descriptor, 0, os.SEEK_CUR) - len(self._record)
+        return self._start is not None
 
     # What became of a statement: _COMMITTED; _PENDING, it was not taken and never will be, so that it may join another
     # batch; _REFUSED, the same after an error; _WITHDRAWN, the same because the time was over.
@@ -113,15 +102,13 @@ class Batch(FileLock):
         """Stand in line, commit what has been added by then, and say what became of the leader's own statement."""
         try:
             self.add(packed)
-            if not queue.wait(deadline):
-                return _WITHDRAWN
-            return _COMMITTED if self._start in self._commit(deadline) else _REFUSED
+            ours = queue.wait(deadline)
+            return _WITHDRAWN if not ours else _COMMITTED if self._start in self._commit(deadline) else _REFUSED
         finally:
             self._remove()
 
     def follow(self, packed: bytes, deadline: float) -> bytes:
         """Add a statement, wait, and say what became of it; ``UndecidedError`` if that cannot be known."""
-        granted = False
         try:
             if self.header()[0] == _OPEN:
                 self.listen()
@@ -129,14 +116,13 @@ class Batch(FileLock):
                 if self.header()[0] == _OPEN and not self.add(packed):
                     return _REFUSED
             soon = time.monotonic() + 0.001  # it is not yet a batch, or no longer, or never will be
-            granted = self.acquire_by(min(soon, deadline) if self._start is None else deadline, shared=True)
+            if self.acquire_by(min(soon, deadline) if self._start is None else deadline, shared=True):
+                return self._fate(deadline)
         finally:
-            if not granted and self._start is not None and self.header()[0] == _OPEN:
+            if self._start is not None and self.header()[0] == _OPEN:
                 self.set_mark(_WITHDRAWN, self._start)
-        if granted:
-            return self._fate(deadline)
         if self._start is None:
-            return _PENDING
+            return _PENDING if time_left(deadline) else _WITHDRAWN
         # The leader marks the batch first, and then reads what is withdrawn: one of us sees the other.
         if self.header()[0] != _OPEN:
             raise UndecidedError("the time was over while the statement was being committed")
@@ -161,9 +147,8 @@ class Batch(FileLock):
         refused = self._record[:_MARK] + _REFUSED + self._record[_MARK + 1 :]
         if mark != _COMMITTED or found not in (self._record, refused):
             raise UndecidedError(f"{self.path!r} was damaged or deleted while the statement waited there")
-        if self._start >= end:
-            return _PENDING  # it came when the leader had read
-        return _REFUSED if found == refused else _COMMITTED
+        # Beyond the end, it came when the leader had read.
+        return _PENDING if self._start >= end else _REFUSED if found == refused else _COMMITTED
 
     def _commit(self, deadline: float) -> list[int]:
         """Commit what has been added, in one transaction, less what fails of it; the starts of what was committed."""
@@ -177,15 +162,15 @@ class Batch(FileLock):
                     start = 0
                     if statements:
                         connection.execute("REPLACE INTO _sqlite_writes_batch VALUES (1, ?)", (self.identity,))
-                break
+                with suppress(OSError):  # it is committed: if the files cannot say so, the database does
+                    if self.header()[0] == _CLAIMED:
+                        self.set_mark(_COMMITTED)
+                    os.unlink(f"{self.database}-commit")
+                return [start for start, _ in statements]
             except Exception:
                 if not start:
                     raise
                 self.set_mark(_REFUSED, start)  # and all anew: a statement may fail half done, or roll all back itself
-        with suppress(OSError):  # it is committed: if the files cannot say so, the database does
-            self.set_mark(_COMMITTED)
-            os.unlink(f"{self.database}-commit")
-        return [start for start, _ in statements]
 
     def _claim(self, connection: sqlite3.Connection) -> list[tuple[int, bytes]]:
         """Let nobody join any more, and give the statements to commit, each with the start of its record.
@@ -195,8 +180,9 @@ class Batch(FileLock):
         if self.header()[0] == _OPEN:
             self._settle(connection)
             self.set_mark(_CLAIMED)
-            if self.is_current():
-                os.rename(self.path, f"{self.database}-commit")
+            with suppress(FileNotFoundError):
+                if self.is_current():
+                    os.rename(self.path, f"{self.database}-commit")
         if self.header()[0] != _CLAIMED:
             return []  # damaged: nobody who waits there will take anything for committed
         data = os.pread(self.descriptor, os.fstat(self.descriptor).st_size, 0)
@@ -245,14 +231,11 @@ def execute_grouped(database: Database, sql: str, parameters: Parameters = (), t
     check_timeout("timeout", timeout)
     deadline = time.monotonic() + timeout
     path = real_path(database)
-    fate = _PENDING
+    group, fate = f"{path}-batch", _PENDING
     with closing(Queue(path)) as queue:
-        while fate == _PENDING and time_left(deadline) and (os.path.exists(f"{path}-batch") or not queue.wait()):
-            packed = _pack(sql, parameters)
-            if packed is None:
-                break
+        while fate == _PENDING and (os.path.exists(group) or not queue.wait()) and (data := _pack(sql, parameters)):
             with closing(Batch(path, "-batch", os.O_CREAT | os.O_APPEND)) as batch:
-                fate = batch.lead(packed, queue, deadline) if batch.begin() else batch.follow(packed, deadline)
+                fate = batch.lead(data, queue, deadline) if batch.begin() else batch.follow(data, deadline)
         if fate != _COMMITTED:
             # Alone: since nobody waits; or to meet the error itself; or the time is over, and it may be free just now.
             if not queue.wait(deadline):

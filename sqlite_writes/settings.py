@@ -33,7 +33,7 @@ class Settings:
         ``"immediate"`` takes it at BEGIN; ``"concurrent"`` takes it only to commit, and begins anew if another commit
         changed the same pages, until the busy timeout is over: ``BEGIN CONCURRENT`` of SQLite's begin-concurrent branch
         (https://sqlite.org/src/doc/begin-concurrent/doc/begin_concurrent.md).
-    queue: ``"none"``; ``"lock"``, where writers stand in line for a lock in the kernel, with the connection open and
+    queue: ``"none"``; ``"lock"``, where writers stand in line for a lock, with the connection open and
         the schema read; ``"group"``, where those who stand there share one commit (docs/group_commit.md). With either,
         the busy timeout limits the whole wait.
 
@@ -75,7 +75,7 @@ SETTINGS: dict[str, Settings] = {
     "wal-normal": Settings(journal_mode="wal", synchronous="normal", transaction="immediate"),
     # Only a longer timeout: the errors go, the slow tail stays.
     "patient": Settings(busy_timeout=60.0, transaction="immediate"),
-    # One at a time, in the order of their coming: nobody sleeps while the lock is free.
+    # One at a time, nearly in the order of their coming: who lets go of the lock wakes the next.
     "queued": Settings(journal_mode="wal", busy_timeout=60.0, transaction="immediate", queue="lock"),
     # Those who wait together share one commit and one sync.
     "grouped": Settings(journal_mode="wal", busy_timeout=60.0, transaction="immediate", queue="group"),
