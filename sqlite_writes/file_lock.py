@@ -35,8 +35,7 @@ class FileLock:
     With the ``os.O_CREAT`` flag, made if need be.
     """
 
-    descriptor = _bell = -1
-    _is_ours = False
+    descriptor, _bell, _is_ours = -1, -1, False
 
     def __init__(self, database: str, suffix: str, flags: int = 0) -> None:
         self.database, self.path = database, database + suffix

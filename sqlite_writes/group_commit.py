@@ -110,19 +110,23 @@ class Batch(FileLock):
     def follow(self, packed: bytes, deadline: float) -> bytes:
         """Add a statement, wait, and say what became of it; ``UndecidedError`` if that cannot be known."""
         try:
-            if self.header()[0] == _OPEN:
-                self.listen()
-                # Open as before: then the bell is this batch's, and not the next one's.
-                if self.header()[0] == _OPEN and not self.add(packed):
-                    return _REFUSED
-            soon = time.monotonic() + 0.001  # it is not yet a batch, or no longer, or never will be
-            if self.acquire_by(min(soon, deadline) if self._start is None else deadline, shared=True):
+            pause = 0.0005
+            while self.header()[0] != _OPEN and self.is_current() and time_left(deadline):
+                if self.acquire(shared=True):  # nobody leads it
+                    return self._fate(deadline)
+                # Its leader is about to open it, or to rename it. Many that look often would keep it from a processor.
+                time.sleep(min(pause := 2 * pause, time_left(deadline)))
+            self.listen()
+            # Open as before: then the bell is this batch's, and not the next one's.
+            if self.header()[0] == _OPEN and not self.add(packed):
+                return _REFUSED
+            if self._start is None:
+                return _PENDING if time_left(deadline) else _WITHDRAWN
+            if self.acquire_by(deadline, shared=True):
                 return self._fate(deadline)
         finally:
             if self._start is not None and self.header()[0] == _OPEN:
                 self.set_mark(_WITHDRAWN, self._start)
-        if self._start is None:
-            return _PENDING if time_left(deadline) else _WITHDRAWN
         # The leader marks the batch first, and then reads what is withdrawn: one of us sees the other.
         if self.header()[0] != _OPEN:
             raise UndecidedError("the time was over while the statement was being committed")
