@@ -125,8 +125,8 @@ def test_who_hears_no_bell_is_served_all_the_same(why: str, existing: str, monke
     if why == "a folder":
         bell.mkdir()
     script = (
-        "import sys; from sqlite_writes.file_lock import Queue; queue = Queue(sys.argv[1]); print(queue.wait());"
-        "sys.stdin.read(); queue.close()"
+        "import sys; from sqlite_writes.file_lock import Queue; queue = Queue(sys.argv[1]);"
+        "print(queue.wait(), flush=True); sys.stdin.read(); queue.close()"
     )
     holder = subprocess.Popen(
         [sys.executable, "-c", script, existing], cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
