@@ -349,7 +349,9 @@ def _held_queue(database: str) -> Iterator[Callable[[], float]]:
 
 
 def _end_of(text: str) -> str:
-    return "\n".join(text.rstrip().splitlines()[-8:])
+    """The last lines, without the folder of the sample's database: it has another name each time, and on each machine."""
+    folder = rf"{re.escape(os.environ['SQLITE_WRITES_FOLDER'])}/[^/]+/"
+    return "\n".join(re.sub(folder, "", text).rstrip().splitlines()[-8:])
 
 
 def _take(request: dict[str, Any]) -> dict[str, Any]:

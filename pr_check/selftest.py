@@ -178,6 +178,7 @@ def mutants(laboratory: Laboratory, only: str | None, limit: float, raw: Path = 
         keep(
             {
                 "kind": "mutant",
+                "base": laboratory.base[:7],
                 "name": mutant.name,
                 "expected": mutant.verdict,
                 "verdict": result.get("judgement", {}).get("verdict", result.get("said")),
@@ -439,11 +440,11 @@ def _rare_rows(results: list[dict[str, Any]]) -> list[str]:
 
 
 def _agreement_rows(results: list[dict[str, Any]]) -> list[str]:
-    """How far the two newest checks of each bad change flag the same: what both do, of what either does."""
-    runs: dict[str, list[set[str]]] = {}
+    """How far the two newest checks of a bad change to the same base flag the same: what both do, of what either does."""
+    runs: dict[tuple[str, str], list[set[str]]] = {}
     for one in results:
-        if one["kind"] == "mutant":
-            runs.setdefault(one["name"], []).append(set(one["flagged"]))
+        if one["kind"] == "mutant" and "base" in one:  # older results do not say on which base
+            runs.setdefault((one["name"], one["base"]), []).append(set(one["flagged"]))
     pairs = [sets[-2:] for sets in runs.values() if len(sets) > 1]
     if not pairs:
         return []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -84,6 +85,11 @@ def clone(laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch) -> Path:
     laboratory.nothing()
     monkeypatch.chdir(laboratory.clone)
     return laboratory.clone
+
+
+def test_what_is_published_names_no_path_of_a_machine() -> None:
+    for published in (selftest.RAW, selftest.TABLE):
+        assert not re.findall(r"[^\w.]/(?:[\w.-]+/){2}[^'\"]*", published.read_text())
 
 
 def test_a_check_writes_both_reports_and_a_seed_repeats_its_order(
