@@ -349,7 +349,7 @@ def _held_queue(database: str) -> Iterator[Callable[[], float]]:
 
 
 def _end_of(text: str) -> str:
-    """The last lines, without the folder of the sample's database: it has another name each time, and on each machine."""
+    """The last lines, without the folder of the sample's database, which has another name each time."""
     folder = rf"{re.escape(os.environ['SQLITE_WRITES_FOLDER'])}/[^/]+/"
     return "\n".join(re.sub(folder, "", text).rstrip().splitlines()[-8:])
 

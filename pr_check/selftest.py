@@ -440,7 +440,7 @@ def _rare_rows(results: list[dict[str, Any]]) -> list[str]:
 
 
 def _agreement_rows(results: list[dict[str, Any]]) -> list[str]:
-    """How far the two newest checks of a bad change to the same base flag the same: what both do, of what either does."""
+    """How far the two newest checks of a bad change to one base flag the same: what both do, of what either does."""
     runs: dict[tuple[str, str], list[set[str]]] = {}
     for one in results:
         if one["kind"] == "mutant" and "base" in one:  # older results do not say on which base

@@ -51,12 +51,12 @@ class FileLock:
 
     def listen(self, flags: int = 0) -> None:
         """Have the bell open, with the ``os.O_CREAT`` flag made if need be: from now on no ring is missed."""
-        with suppress(OSError):
-            if self._bell < 0:
+        if self._bell < 0:
+            with suppress(OSError):
                 self._bell = _open(self.database, f"{self.path}-bell", os.O_NONBLOCK | flags)
-            if not stat.S_ISFIFO(os.fstat(self._bell).st_mode):  # somebody's file
-                os.close(self._bell)
-                self._bell = -1
+                if not stat.S_ISFIFO(os.fstat(self._bell).st_mode):  # somebody's file
+                    os.close(self._bell)
+                    self._bell = -1
 
     def acquire_by(self, deadline: float, *, shared: bool = False) -> bool:
         """Lock it, and sleep at the bell until it can be; False if not by that moment on ``time.monotonic``.
@@ -177,18 +177,16 @@ def real_path(database: Database) -> str:
     if sys.platform == "win32":
         raise NotImplementedError("a queue of writers needs flock, which Windows does not have")
     path = os.path.realpath(database) if os.path.islink(database) else os.fspath(database)
-    if kind := _network(os.stat(path).st_dev):
+    if (kind := _file_system(os.stat(path).st_dev)) in _NETWORK:
         raise NotImplementedError(f"{path!r} is on a network file system ({kind}), whose locks mean nothing")
     return path
 
 
 @lru_cache
-def _network(device: int) -> str | None:
-    """The kind of network file system that the device is, as far as Linux tells; None if it is none."""
-    if not os.major(device):  # else it is a disk's
+def _file_system(device: int) -> str | None:
+    """The kind of file system that the device is, if it is no disk's and Linux tells."""
+    if not os.major(device):
         with suppress(FileNotFoundError), open("/proc/self/mountinfo") as mounts:  # macOS does not tell
-            for mount in map(str.split, mounts):
-                kind = mount[mount.index("-") + 1]
-                if kind in _NETWORK and mount[2] == f"{os.major(device)}:{os.minor(device)}":
-                    return kind
+            kinds = {mount.split()[2]: mount.partition(" - ")[2].split()[0] for mount in mounts}
+            return kinds.get(f"0:{os.minor(device)}")
     return None

@@ -11,12 +11,15 @@ import re
 import struct
 import time
 from binascii import crc32
-from collections.abc import Iterator  # noqa: TC003 a block for it takes two lines more
 from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from .driver import Database, Parameters, sqlite3
 from .file_lock import FileLock, Queue, limit_wait, real_path, time_left, timed_out
 from .settings import check_timeout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # A batch begins with its identity, 16 random bytes; then how far its leader is, and up to where it takes the records.
 _HEADER = struct.Struct("<16scQ")
@@ -31,8 +34,6 @@ _MARK = 16  # where the one byte of either is that changes
 
 # A larger statement waits in line on its own; so a batch is at most as large as this for each caller that waits.
 RECORD_LIMIT = 1 << 16
-
-_GROUPED = re.compile(r"\s*(INSERT|REPLACE|UPDATE|DELETE|WITH)\b", re.IGNORECASE)
 
 _TYPES = {type(None), bool, int, float, str, bytes}
 
@@ -102,8 +103,9 @@ class Batch(FileLock):
         """Stand in line, commit what has been added by then, and say what became of the leader's own statement."""
         try:
             self.add(packed)
-            ours = queue.wait(deadline)
-            return _WITHDRAWN if not ours else _COMMITTED if self._start in self._commit(deadline) else _REFUSED
+            if not queue.wait(deadline):
+                return _WITHDRAWN
+            return _COMMITTED if self._start in self._commit(deadline) else _REFUSED
         finally:
             self._remove()
 
@@ -230,7 +232,7 @@ def execute_grouped(database: Database, sql: str, parameters: Parameters = (), t
     ``real_path`` raises. docs/group_commit.md has the whole promise.
     Gives the moment, on ``time.monotonic``, when the statement's turn came.
     """
-    if not _GROUPED.match(sql):
+    if not re.match(r"\s*(INSERT|REPLACE|UPDATE|DELETE|WITH)\b", sql, re.IGNORECASE):
         raise ValueError(f"statement {sql[:80]!r} does not begin with INSERT, REPLACE, UPDATE, DELETE or WITH")
     check_timeout("timeout", timeout)
     deadline = time.monotonic() + timeout

@@ -55,12 +55,13 @@ def _die_at_commit(path: str) -> None:
 
 
 def _write_half_and_die(batch: Batch, packed: bytes) -> None:
+    # With the checksum that the module uses, which may be the one of a safeguard that was removed.
     record = group_commit._RECORD.pack(batch.identity, b"p", len(packed), vars(group_commit)["crc32"](packed)) + packed
     os.write(batch.descriptor, record[: len(record) // 2])
     die()
 
 
-# The leader's steps in their order, and two of a follower.
+# The leader's steps in their order, and a follower's.
 LEADER_STEPS: dict[str, Callable[[], None]] = {
     "with the file made, and not yet a batch": lambda: before(Batch, "begin", die),
     "while it waits for the lock": lambda: before(file_lock.FileLock, "acquire_by", die),
