@@ -2,29 +2,36 @@
 
 Run by the interpreter of that side's environment, so it is written for Python 3.9 and the standard library, and imports
 ``sqlite_writes`` from the environment and ``benchmarks`` from the folder that it is given. It reads one request a line,
-as JSON, and answers with one line. It opens no database itself: each sample's process is forked from it, and leaves
-nothing behind that a later one could find.
+as JSON, and answers with one line; a sample of several parts says before each that it waits, and goes on at an empty
+line. It opens no database itself: each sample's process is forked from it, and leaves nothing behind that a later one
+could find.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import io
 import json
+import mmap
 import os
 import platform
 import re
+import statistics
 import sys
 import threading
 import time
 import traceback
+from collections import Counter
 from dataclasses import replace
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Callable
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator, Sequence
+    from typing import TextIO
 
 Sample = dict[str, Any]
 
@@ -33,6 +40,9 @@ HELD = 0.3
 
 # So many rows come while somebody holds the queue.
 TOGETHER = 8
+
+# Bytes kept of what an insert raised.
+NOTE = 1024
 
 
 def burst(workers: int, settings: str, storage: str, deadline: float) -> Sample:
@@ -46,23 +56,116 @@ def burst(workers: int, settings: str, storage: str, deadline: float) -> Sample:
         # From this process, which has opened nothing since it was forked: that spares a start of Python a sample.
         report = insert_rows_in_parallel(database, rows, settings, start_method="fork", deadline=deadline)
         copies = _copies(database)
-    returned = [outcome.status == "returned" for outcome in report.outcomes]
-    found = [copies.get(message, 0) for (message,) in rows]
+    counts = _counts(rows, [outcome.status == "returned" for outcome in report.outcomes], copies)
     return {
         "seconds": report.burst_time,
+        **counts,
+        "errors": report.errors,
+        "miscounted": (report.failed, report.lost) != (counts["failed"], counts["lost"]),
+        "traceback": next((_end_of(outcome.traceback) for outcome in report.outcomes if outcome.traceback), ""),
+    }
+
+
+def bursts(workers: int, settings: str, storage: str, count: int) -> Generator[None, None, Sample]:
+    """So many bursts by the same workers, each a part, after one that is not timed: the geometric mean of their times.
+
+    A start of the workers takes longer than a burst, and a disk's pace changes from one tenth of a second to the next:
+    so both sides' workers are there at the same time, asleep but for their own bursts, which follow one another.
+    """
+    from benchmarks.common import database_path
+    from sqlite_writes import create_table, error_name, generate_example_rows, insert_row
+
+    rows = generate_example_rows(workers * (1 + count))
+    # Shared with the workers. For each row: when its insert was called, when it ended, whether it returned; its error.
+    clock = memoryview(mmap.mmap(-1, 8 * 3 * len(rows))).cast("d")
+    notes = mmap.mmap(-1, NOTE * len(rows))
+
+    def insert(number: int) -> None:
+        clock[3 * number] = time.monotonic()
+        try:
+            insert_row(database, rows[number], settings)
+            clock[3 * number + 2] = 1
+        except Exception as error:
+            note = f"{error_name(error)}\n{_end_of(traceback.format_exc())}".encode()[:NOTE]
+            notes[NOTE * number : NOTE * number + len(note)] = note
+        finally:
+            clock[3 * number + 1] = time.monotonic()
+
+    with database_path(storage) as database:
+        create_table(database, settings)
+        with _gated(workers, 1 + count, insert) as open_gate:
+            open_gate()
+            for _ in range(count):
+                yield
+                open_gate()
+        copies = _copies(database)
+    returned = [bool(done) for done in clock[2::3]]
+    said = [
+        notes[NOTE * number : NOTE * (number + 1)].rstrip(b"\0").decode(errors="replace").partition("\n")
+        for number, done in enumerate(returned)
+        if not done
+    ]
+    moments = [clock[first : first + 3 * workers] for first in range(3 * workers, len(clock), 3 * workers)]
+    return {
+        # A worker that was killed has no end.
+        "seconds": statistics.geometric_mean(max(part[1::3]) - min(part[0::3]) for part in moments)
+        if all(clock[1::3])
+        else None,
+        **_counts(rows, returned, copies),
+        "errors": Counter(name or "killed" for name, _, _ in said),
+        "traceback": next((text for _, _, text in said if text), ""),
+    }
+
+
+@contextlib.contextmanager
+def _gated(workers: int, parts: int, work: Callable[[int], None]) -> Iterator[Callable[[], None]]:
+    """Processes that work at the same moment, and sleep at a gate before each part and after the last.
+
+    Gives what opens the next gate and returns when all have done the part; of part p, worker w has number
+    ``p * workers + w``. A pipe is a gate: its readers wake up when the last of its other ends is closed.
+    """
+    gates, ends = [os.pipe() for _ in range(parts + 1)], [os.pipe() for _ in range(parts)]
+    gc.freeze()  # a collection in a worker would copy the pages that it shares
+    pids = []
+    for worker in range(workers):
+        pids.append(os.fork())
+        if pids[-1] == 0:
+            try:
+                for _, opens in gates:
+                    os.close(opens)
+                for part, (_, done) in enumerate(ends):
+                    os.read(gates[part][0], 1)
+                    work(part * workers + worker)
+                    os.close(done)
+                os.read(gates[parts][0], 1)
+            finally:
+                os._exit(0)
+    for _, done in ends:
+        os.close(done)
+
+    def open_gate() -> None:
+        os.close(gates.pop(0)[1])
+        os.read(ends.pop(0)[0], 1)
+
+    try:
+        yield open_gate
+    finally:
+        for _, opens in gates:
+            os.close(opens)
+        for pid in pids:
+            os.waitpid(pid, 0)
+
+
+def _counts(rows: Sequence[tuple[str]], returned: Sequence[bool], copies: dict[str, int]) -> Sample:
+    """What became of the rows, by who returned and what is in the table."""
+    found = [copies.get(message, 0) for (message,) in rows]
+    return {
         "attempted": len(rows),
         "failed": returned.count(False),
         "lost": sum(ok and not count for ok, count in zip(returned, found)),
         "recovered": sum(bool(count) and not ok for ok, count in zip(returned, found)),
         "duplicated": sum(count > 1 for count in found),
-        "errors": report.errors,
-        "miscounted": (report.failed, report.lost) != (returned.count(False), sum(map(_lost, returned, found))),
-        "traceback": next((_end_of(outcome.traceback) for outcome in report.outcomes if outcome.traceback), ""),
     }
-
-
-def _lost(returned: bool, copies: int) -> bool:
-    return returned and not copies
 
 
 def sequence(rows: int, settings: str, storage: str) -> Sample:
@@ -208,8 +311,8 @@ def identity() -> Sample:
     }
 
 
-SAMPLES: dict[str, Callable[..., Sample]] = {
-    function.__name__: function for function in (burst, sequence, suite, promises, accounting, identity)
+SAMPLES: dict[str, Callable[..., Sample | Generator[None, None, Sample]]] = {
+    function.__name__: function for function in (burst, bursts, sequence, suite, promises, accounting, identity)
 }
 
 
@@ -354,7 +457,7 @@ def _end_of(text: str) -> str:
     return "\n".join(re.sub(folder, "", text).rstrip().splitlines()[-8:])
 
 
-def _take(request: dict[str, Any]) -> dict[str, Any]:
+def _take(request: dict[str, Any], wait: Callable[[], object]) -> dict[str, Any]:
     """The answer to a request: a value; or why it is not possible here; or the end of a traceback."""
     settings = request["arguments"].get("settings")
     try:
@@ -362,7 +465,8 @@ def _take(request: dict[str, Any]) -> dict[str, Any]:
             from benchmarks.common import skip_unless_possible
 
             skip_unless_possible(settings)
-        return {"value": SAMPLES[request["sample"]](**request["arguments"])}
+        value = SAMPLES[request["sample"]](**request["arguments"])
+        return {"value": _last_of(value, wait) if isinstance(value, GeneratorType) else value}
     except NotImplementedError as reason:
         return {"not possible": str(reason)}
     except BaseException as error:
@@ -370,24 +474,39 @@ def _take(request: dict[str, Any]) -> dict[str, Any]:
         return {"error": _end_of(traceback.format_exc()), "disk is full": full}
 
 
-def _take_in_a_new_process(request: dict[str, Any]) -> dict[str, Any]:
-    result, answer = os.pipe()
+def _last_of(parts: Generator[None, None, Sample], wait: Callable[[], object]) -> Sample:
+    """What the generator returns, after a wait before each of its parts."""
+    while True:
+        try:
+            next(parts)
+        except StopIteration as end:
+            sample: Sample = end.value
+            return sample
+        wait()
+
+
+def _take_in_a_new_process(request: dict[str, Any], answers: TextIO) -> None:
+    """Answer, line by line, from a process of its own; if that ends without a result, say so in its place."""
     pid = os.fork()
     if pid == 0:
         try:
-            os.close(result)
-            with os.fdopen(answer, "w") as pipe:
-                pipe.write(json.dumps(_take(request)) + "\n")
-        finally:
+
+            def wait() -> None:
+                _write(answers, {"waits": True})
+                os.read(0, 1)
+
+            _write(answers, _take(request, wait))
             os._exit(0)
-    os.close(answer)
-    with os.fdopen(result) as pipe:
-        line = pipe.readline()
+        finally:
+            os._exit(1)
     _, status = os.waitpid(pid, 0)
-    if not line.endswith("\n"):
-        return {"error": f"the process of the sample ended without a result (wait status {status})"}
-    answered: dict[str, Any] = json.loads(line)
-    return answered
+    if status:
+        _write(answers, {"error": f"the process of the sample ended without a result (wait status {status})"})
+
+
+def _write(answers: TextIO, answer: dict[str, Any]) -> None:
+    answers.write(json.dumps(answer) + "\n")
+    answers.flush()
 
 
 def main() -> None:
@@ -402,8 +521,10 @@ def main() -> None:
     except Exception:
         problem = {"error": _end_of(traceback.format_exc())}
     for line in requests:
-        answers.write(json.dumps(problem or _take_in_a_new_process(json.loads(line))) + "\n")
-        answers.flush()
+        if problem:
+            _write(answers, problem)
+        elif line.strip():  # else the sample that was to go on is no more
+            _take_in_a_new_process(json.loads(line), answers)
 
 
 if __name__ == "__main__":

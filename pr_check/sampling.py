@@ -258,12 +258,17 @@ class Sampling:
     # -------------------------------------------------------------------------------------------------------- a pair
 
     def add_pair(self, series: Series) -> None:
-        """One more sample of each side, in random order."""
+        """One more sample of each side, in random order; of those of several parts, part by part, each in new order."""
         started = time.monotonic()
         sides = [(self.base, series.base), (self.head, series.head)]
         self.order.shuffle(sides)
         for side, answers in sides:
             answers.append(side.ask(series.cell.sample, series.cell.arguments, series.cell.deadline))
+        while any("waits" in answers[-1] for _, answers in sides):
+            self.order.shuffle(sides)
+            for side, answers in sides:
+                if "waits" in answers[-1]:
+                    answers[-1] = side.go_on(series.cell.deadline)
         self._stop_if_it_hangs(series)
         series.seconds += time.monotonic() - started
 

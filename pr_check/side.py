@@ -43,19 +43,27 @@ class Side:
     _buffer: bytes = b""
 
     def ask(self, sample: str, arguments: dict[str, Any], deadline: float) -> Answer:
-        """One sample; an answer that says so if it is not there within ``deadline`` seconds."""
+        """One sample, or that it waits before a part; an answer that says so if none comes within so many seconds."""
         self.send(sample, arguments)
+        return self.receive(time.monotonic() + deadline)
+
+    def go_on(self, deadline: float) -> Answer:
+        """The next part of the sample that waits: its next answer, as ``ask`` gives it."""
+        self._write(b"\n")
         return self.receive(time.monotonic() + deadline)
 
     def send(self, sample: str, arguments: dict[str, Any]) -> None:
         """Ask for a sample, to be received later."""
         if self._process is None or self._asked >= SAMPLES_PER_SAMPLER:
             self._start()
+        self._asked += 1
+        self._write(json.dumps({"sample": sample, "arguments": arguments}).encode() + b"\n")
+
+    def _write(self, line: bytes) -> None:
         assert self._process is not None  # noqa: S101
         assert self._process.stdin is not None  # noqa: S101
-        self._asked += 1
         with contextlib.suppress(BrokenPipeError):  # then there is no answer either
-            self._process.stdin.write(json.dumps({"sample": sample, "arguments": arguments}).encode() + b"\n")
+            self._process.stdin.write(line)
             self._process.stdin.flush()
 
     def receive(self, until: float) -> Answer:

@@ -17,7 +17,7 @@ from pr_check import sampling
 from pr_check.cells import COSTS, FAILURES, PROMISES, TIMES, Cell
 from pr_check.errors import SetUpError
 from pr_check.mutants import MUTANTS, Mutant
-from pr_check.sampling import CONFIRMING_BURSTS, LOOKS, Sampling, Series
+from pr_check.sampling import CONFIRMING_BURSTS, LOOKS, Sampling, Series, has_failed
 from pr_check.side import SAMPLES_PER_SAMPLER, Side
 from pr_check.verdict import judge_evidence
 
@@ -66,6 +66,8 @@ def sample(base: Side, head: Side, seconds: float = 60.0) -> Sampling:
 
 def ask(side: Side, cell: Cell) -> dict[str, Any]:
     answer = side.ask(cell.sample, cell.arguments, 60.0)
+    while "waits" in answer:
+        answer = side.go_on(60.0)
     assert "value" in answer, answer
     found: dict[str, Any] = answer["value"]
     return found
@@ -83,10 +85,11 @@ def test_every_kind_of_sample(sides: Callable[..., Side]) -> None:
     identity = side.ask("identity", {}, 60.0)["value"]
     assert identity["package"].startswith(str(side.benchmarks))
     assert "burst.Burst.time_burst" in identity["benchmarks"]
-    for cell in (TIMES[0], TIMES[5]):
+    once = Cell("once", "wal", "burst", {"workers": 4, "settings": "wal", "storage": "disk", "deadline": 50.0})
+    for cell, attempted in ((TIMES[0], 11), (TIMES[5], 8 * 5), (once, 4)):
         value = ask(side, cell)
         assert 0 < value["seconds"] < 30
-        assert (value["failed"], value["lost"], value["duplicated"]) == (0, 0, 0)
+        assert (value["attempted"], value["failed"], value["lost"], value["duplicated"]) == (attempted, 0, 0, 0)
     assert ask(side, FAILURES[0]) == {"failed": 0}
     promised = ask(side, PROMISES[5])
     assert promised["rows kept of 2"] == 2
@@ -118,6 +121,67 @@ def test_each_sample_has_a_process_of_its_own_and_the_sampler_is_replaced(
         ask(side, TIMES[0])
         samplers.append(side._process.pid if side._process else 0)
     assert samplers[0] == samplers[1] != samplers[2] == samplers[3]
+
+
+FEW = Cell("few", "queued", "bursts", {"workers": 3, "settings": "queued", "storage": "disk", "count": 2})
+
+
+@pytest.mark.parametrize(
+    ("name", "instead", "expected"),
+    [
+        ("raises", 'raise RuntimeError("on purpose")', {"failed": 9, "lost": 0, "errors": {"RuntimeError": 9}}),
+        ("returns", "return None", {"failed": 0, "lost": 9, "errors": {}}),
+        ("dies", "os.kill(os.getpid(), 9)", {"failed": 9, "lost": 0, "errors": {"killed": 9}, "seconds": None}),
+    ],
+)
+def test_what_becomes_of_a_row_in_one_of_many_bursts_is_counted(
+    name: str, instead: str, expected: dict[str, Any], sides: Callable[..., Side]
+) -> None:
+    called = "    called = time.monotonic()\n"
+    value = ask(sides(Mutant(name, "sqlite_writes/database.py", called, f"    {instead}\n{called}", "", "")), FEW)
+    assert value["attempted"] == 9
+    assert {key: value[key] for key in expected} == expected
+    assert ("RuntimeError: on purpose" in value["traceback"]) == (name == "raises")
+
+
+def test_both_sides_take_their_bursts_in_turns_and_do_not_overlap(sides: Callable[..., Side]) -> None:
+    insert = "    called = time.monotonic()\n"
+
+    def noting(name: str) -> Side:
+        note = f"open(os.environ['SQLITE_WRITES_FOLDER'] + '/control', 'a').write({name!r})"
+        return sides(Mutant("", "sqlite_writes/database.py", insert, f"    {note}\n{insert}", "", ""))
+
+    base, head = noting("b"), noting("h")
+    series = Series(FEW)
+    sample(base, head).add_pair(series)
+    assert [has_failed(answer) for answer in (*series.base, *series.head)] == [False, False]
+    noted = (base.databases / "control").read_text()
+    bursts = [noted[first : first + 3] for first in range(0, 18, 3)]
+    assert set(bursts) == {"bbb", "hhh"}
+    assert all({first, second} == {"bbb", "hhh"} for first, second in zip(bursts[::2], bursts[1::2]))
+    (base.databases / "control").unlink()
+
+
+def test_a_side_that_ends_amid_its_turns_leaves_the_other_to_end_its_own(sides: Callable[..., Side]) -> None:
+    healthy, dying = sides(), sides()
+    series = Series(FEW)
+    sampled = sample(healthy, dying)
+    go_on = dying.go_on
+
+    def die(deadline: float) -> Answer:
+        assert dying._process is not None
+        os.killpg(dying._process.pid, 9)
+        return go_on(deadline)
+
+    dying.go_on = die  # type: ignore[method-assign]
+    sampled.add_pair(series)
+    assert "value" in series.base[0]
+    assert series.head == [{"error": "its process ended without an answer"}]
+    dying.go_on = go_on  # type: ignore[method-assign]
+    sampled.add_pair(series)
+    assert "value" in series.head[1]
+    shutil.rmtree(healthy.databases)  # what was killed could not clean up
+    healthy.databases.mkdir()
 
 
 @READS_PROC
