@@ -37,6 +37,9 @@ SMALLEST = 1.01  # a change that is smaller is not worth an alarm, however sure 
 # Pairs before anything is said of a benchmark's time.
 FEWEST_PAIRS = LOOKS[0]
 
+# So many benchmarks are brought to that number at a time, so that a short limit is enough for some.
+AT_A_TIME = 3
+
 # The time limit's shares. What is not needed for the big bursts or the confirmation is left to the times.
 SHARE_OF_BIG_BURSTS = 0.2
 SHARE_OF_CONFIRMATION = 0.25
@@ -179,7 +182,7 @@ class Sampling:
         self.evidence.failures = [Series(cell) for cell in FAILURES]
         for _ in range(len(LOOKS)):
             for series in self.evidence.failures:
-                per_pair = series.seconds / len(series.base) if series.base else 0.0
+                per_pair = _seconds_a_pair(series) if series.base else 0.0
                 if time.monotonic() + per_pair < until:
                     self.add_pair(series)
                     self.progress("bursts of many workers", 0.0)
@@ -203,12 +206,12 @@ class Sampling:
             self._is_decided(series, questions)
 
     def _draw(self, open_series: list[Series]) -> Series:
-        """One at random, a cheaper one more often; those first of which nothing can be said yet."""
-        few = [series for series in open_series if len(series.base) < FEWEST_PAIRS]
-        if unknown := [series for series in few if not series.base]:
+        """One at random, a cheaper one more often; the cheapest first of those of which nothing can be said yet."""
+        if unknown := [series for series in open_series if not series.base]:
             return self.order.choice(unknown)
-        costs = [series.seconds / len(series.base) for series in few or open_series]
-        return self.order.choices(few or open_series, [cost ** (-1.0 if few else -0.5) for cost in costs])[0]
+        few = [series for series in open_series if len(series.base) < FEWEST_PAIRS]
+        chosen = sorted(few, key=_seconds_a_pair)[:AT_A_TIME] or open_series
+        return self.order.choices(chosen, [_seconds_a_pair(series) ** -0.5 for series in chosen])[0]
 
     def _is_decided(self, series: Series, questions: int) -> bool:
         """A look: whether it is flagged, or surely did not change by as much as the target."""
@@ -228,7 +231,7 @@ class Sampling:
     def confirm(self) -> None:
         """Sample anew what is flagged: times as often as their noise asks for, failures until they are decided."""
         suspects = [series for series in (*self.evidence.times, *self.evidence.failures) if is_suspect(series)]
-        suspects.sort(key=lambda series: series.seconds / len(series.base))
+        suspects.sort(key=_seconds_a_pair)
         self.evidence.suspected = {series.cell.name for series in suspects}
         slow = [series for series in self.evidence.times if series.cell.name in self.evidence.flagged]
         for series in suspects:
@@ -291,6 +294,10 @@ class Sampling:
             file.write(bytes(4096))
             os.fdatasync(file.fileno()) if hasattr(os, "fdatasync") else os.fsync(file.fileno())
         self.evidence.control.append(time.monotonic() - started)
+
+
+def _seconds_a_pair(series: Series) -> float:
+    return series.seconds / len(series.base)
 
 
 def _confirming_pairs(series: Series) -> int:
