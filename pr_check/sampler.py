@@ -18,6 +18,8 @@ import mmap
 import os
 import platform
 import re
+import select
+import signal
 import statistics
 import sys
 import threading
@@ -43,6 +45,9 @@ TOGETHER = 8
 
 # Bytes kept of what an insert raised.
 NOTE = 1024
+
+# Seconds for one burst of several, fewer than a sample's deadline: a worker that hangs is a row that failed.
+LONGEST_BURST = 20.0
 
 
 def burst(workers: int, settings: str, storage: str, deadline: float) -> Sample:
@@ -86,7 +91,8 @@ def bursts(workers: int, settings: str, storage: str, count: int) -> Generator[N
             insert_row(database, rows[number], settings)
             clock[3 * number + 2] = 1
         except Exception as error:
-            note = f"{error_name(error)}\n{_end_of(traceback.format_exc())}".encode()[:NOTE]
+            name = f"{error_name(error)}\n".encode()
+            note = name + _end_of(traceback.format_exc()).encode(errors="replace")[len(name) - NOTE :]
             notes[NOTE * number : NOTE * number + len(note)] = note
         finally:
             clock[3 * number + 1] = time.monotonic()
@@ -107,12 +113,12 @@ def bursts(workers: int, settings: str, storage: str, count: int) -> Generator[N
     ]
     moments = [clock[first : first + 3 * workers] for first in range(3 * workers, len(clock), 3 * workers)]
     return {
-        # A worker that was killed has no end.
+        # A worker that was killed, by us or another, has no end.
         "seconds": statistics.geometric_mean(max(part[1::3]) - min(part[0::3]) for part in moments)
         if all(clock[1::3])
         else None,
         **_counts(rows, returned, copies),
-        "errors": Counter(name or "killed" for name, _, _ in said),
+        "errors": Counter(name or "process ended" for name, _, _ in said),
         "traceback": next((text for _, _, text in said if text), ""),
     }
 
@@ -125,29 +131,40 @@ def _gated(workers: int, parts: int, work: Callable[[int], None]) -> Iterator[Ca
     ``p * workers + w``. A pipe is a gate: its readers wake up when the last of its other ends is closed.
     """
     gates, ends = [os.pipe() for _ in range(parts + 1)], [os.pipe() for _ in range(parts)]
-    gc.freeze()  # a collection in a worker would copy the pages that it shares
-    pids = []
-    for worker in range(workers):
-        pids.append(os.fork())
-        if pids[-1] == 0:
-            try:
-                for _, opens in gates:
-                    os.close(opens)
-                for part, (_, done) in enumerate(ends):
-                    os.read(gates[part][0], 1)
-                    work(part * workers + worker)
-                    os.close(done)
-                os.read(gates[parts][0], 1)
-            finally:
-                os._exit(0)
-    for _, done in ends:
-        os.close(done)
+    opened = mmap.mmap(-1, 1)  # so many of the gates: they open too if we die
+    pids: list[int] = []
+
+    def live(worker: int) -> None:
+        for _, opens in gates:
+            os.close(opens)
+        for part, (_, done) in enumerate(ends):
+            os.read(gates[part][0], 1)
+            if opened[0] <= part:
+                return
+            work(part * workers + worker)
+            os.close(done)
+        os.read(gates[parts][0], 1)
 
     def open_gate() -> None:
+        opened[0] += 1
         os.close(gates.pop(0)[1])
+        if not select.select([ends[0][0]], [], [], LONGEST_BURST)[0]:
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
         os.read(ends.pop(0)[0], 1)
 
+    gc.freeze()  # a collection in a worker would copy the pages that it shares
     try:
+        for worker in range(workers):
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    live(worker)
+                finally:
+                    os._exit(0)
+            pids.append(pid)
+        for _, done in ends:
+            os.close(done)
         yield open_gate
     finally:
         for _, opens in gates:
@@ -486,21 +503,30 @@ def _last_of(parts: Generator[None, None, Sample], wait: Callable[[], object]) -
 
 
 def _take_in_a_new_process(request: dict[str, Any], answers: TextIO) -> None:
-    """Answer, line by line, from a process of its own; if that ends without a result, say so in its place."""
+    """Hand on the answers of a process of its own; if that ends without a result, say so in its place."""
+    result, answer = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
+            os.close(result)
+            with os.fdopen(answer, "w") as pipe:
 
-            def wait() -> None:
-                _write(answers, {"waits": True})
-                os.read(0, 1)
+                def wait() -> None:
+                    _write(pipe, {"waits": True})
+                    os.read(0, 1)
 
-            _write(answers, _take(request, wait))
-            os._exit(0)
+                _write(pipe, _take(request, wait))
         finally:
-            os._exit(1)
+            os._exit(0)
+    os.close(answer)
+    has_result = False
+    with os.fdopen(result) as pipe:
+        while not has_result and (line := pipe.readline()).endswith("\n"):
+            found = json.loads(line)
+            has_result = "waits" not in found
+            _write(answers, found)
     _, status = os.waitpid(pid, 0)
-    if status:
+    if not has_result:
         _write(answers, {"error": f"the process of the sample ended without a result (wait status {status})"})
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import mmap
 import os
 import random
 import re
@@ -9,11 +11,14 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pr_check import sampling
+from pr_check import sampler, sampling
 from pr_check.cells import COSTS, FAILURES, PROMISES, TIMES, Cell
 from pr_check.errors import SetUpError
 from pr_check.mutants import MUTANTS, Mutant
@@ -25,7 +30,6 @@ from .conftest import PROJECT, READS_PROC, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from pr_check.side import Answer
 
@@ -131,7 +135,7 @@ FEW = Cell("few", "queued", "bursts", {"workers": 3, "settings": "queued", "stor
     [
         ("raises", 'raise RuntimeError("on purpose")', {"failed": 9, "lost": 0, "errors": {"RuntimeError": 9}}),
         ("returns", "return None", {"failed": 0, "lost": 9, "errors": {}}),
-        ("dies", "os.kill(os.getpid(), 9)", {"failed": 9, "lost": 0, "errors": {"killed": 9}, "seconds": None}),
+        ("dies", "os.kill(os.getpid(), 9)", {"failed": 9, "lost": 0, "errors": {"process ended": 9}, "seconds": None}),
     ],
 )
 def test_what_becomes_of_a_row_in_one_of_many_bursts_is_counted(
@@ -152,13 +156,13 @@ def test_both_sides_take_their_bursts_in_turns_and_do_not_overlap(sides: Callabl
         return sides(Mutant("", "sqlite_writes/database.py", insert, f"    {note}\n{insert}", "", ""))
 
     base, head = noting("b"), noting("h")
-    series = Series(FEW)
+    series = Series(replace(FEW, arguments={**FEW.arguments, "count": 6}))
     sample(base, head).add_pair(series)
     assert [has_failed(answer) for answer in (*series.base, *series.head)] == [False, False]
     noted = (base.databases / "control").read_text()
-    bursts = [noted[first : first + 3] for first in range(0, 18, 3)]
-    assert set(bursts) == {"bbb", "hhh"}
-    assert all({first, second} == {"bbb", "hhh"} for first, second in zip(bursts[::2], bursts[1::2]))
+    turns = {noted[first : first + 6] for first in range(6, 7 * 6, 6)}
+    assert len(noted) == 7 * 6
+    assert turns == {"bbbhhh", "hhhbbb"}  # each pair of bursts in an order of its own
     (base.databases / "control").unlink()
 
 
@@ -182,6 +186,56 @@ def test_a_side_that_ends_amid_its_turns_leaves_the_other_to_end_its_own(sides: 
     assert "value" in series.head[1]
     shutil.rmtree(healthy.databases)  # what was killed could not clean up
     healthy.databases.mkdir()
+
+
+@READS_PROC
+def test_a_sample_whose_process_is_killed_while_it_waits_is_an_error_and_the_next_one_is_taken(
+    sides: Callable[..., Side],
+) -> None:
+    side = sides()
+    assert side.ask(FEW.sample, FEW.arguments, 60.0) == {"waits": True}
+    assert side._process is not None
+    sampler_pid = side._process.pid
+    (child,) = Path(f"/proc/{sampler_pid}/task/{sampler_pid}/children").read_text().split()
+    os.kill(int(child), 9)
+    assert side.go_on(60.0) == {"error": "the process of the sample ended without a result (wait status 9)"}
+    assert ask(side, FEW)["failed"] == 0
+    assert side._process.pid == sampler_pid
+    shutil.rmtree(side.databases)  # what was killed could not clean up
+    side.databases.mkdir()
+
+
+@pytest.fixture
+def parts_done() -> Iterator[mmap.mmap]:
+    """A byte for each part of the work of two processes, shared with them."""
+    yield mmap.mmap(-1, 6)
+    gc.unfreeze()
+    with pytest.raises(ChildProcessError):  # none is left
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_a_worker_that_hangs_in_a_burst_is_ended_and_those_who_died_keep_nobody_waiting(
+    parts_done: mmap.mmap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(number: int) -> None:
+        time.sleep(60 * (number == 3))
+        parts_done[number] = 1
+
+    monkeypatch.setattr(sampler, "LONGEST_BURST", 0.5)
+    with sampler._gated(2, 3, work) as open_gate:
+        for _ in range(3):
+            open_gate()
+    assert bytes(parts_done) == bytes([1, 1, 1, 0, 0, 0])
+
+
+def test_nobody_works_behind_a_gate_that_was_not_opened(parts_done: mmap.mmap) -> None:
+    def work(number: int) -> None:
+        parts_done[number] = 1
+
+    with suppress(ZeroDivisionError), sampler._gated(2, 3, work) as open_gate:
+        open_gate()
+        raise ZeroDivisionError
+    assert bytes(parts_done) == bytes([1, 1, 0, 0, 0, 0])
 
 
 @READS_PROC
