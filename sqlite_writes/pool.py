@@ -4,8 +4,9 @@ Knows processes, pipes and clocks; knows no SQL, nothing of what the function do
 
 Three kinds of process take part. The caller starts a launcher, a fresh interpreter that holds none of the caller's
 open files; the launcher forks the workers, which is cheap because it is small; each worker warms up, waits at the gate,
-calls the function on its item and ends. Whoever dies, the rest notices: the launcher reads a pipe that ends with the
-caller, the caller one that ends with the launcher, and every worker has an alarm set in the kernel.
+calls the function on its item, waits until all have, sends what came of it and ends. Whoever dies, the rest notices:
+the launcher reads a pipe that ends with the caller, the caller one that ends with the launcher, and every worker has an
+alarm set in the kernel.
 """
 
 from __future__ import annotations
@@ -60,8 +61,9 @@ _CHUNK_BYTES = getattr(select, "PIPE_BUF", 512) - _CHUNK_HEADER.size
 class Outcome(Generic[Result]):
     """What became of one item.
 
-    status: ``"returned"``, ``"raised"``, ``"killed"`` (by a signal that was not ours) or ``"timed out"`` (it had not
-        ended at the deadline, and we killed it).
+    status: ``"returned"``, ``"raised"``, ``"killed"`` (by a signal that was not ours; if that came while it waited for
+        the others, its ``ended`` is set) or ``"timed out"`` (it had not ended at the deadline, or not sent its result
+        within a few seconds from then, and we killed it).
     result: what the function returned.
     exception: what it raised, and its ``traceback`` as text. An exit without a word (``os._exit``) is a
         ``ChildProcessError``.
@@ -364,10 +366,11 @@ def _report(load_job: Callable[[], _Job], control: int, report: int) -> None:
 def _run_workers(job: _Job, control: int, report: int) -> list[_Record]:
     """Fork the workers, open the gate when all are there, collect what they send, and reap every one of them."""
     count = len(job.items)
-    # Shared with the workers: when the gate opened, then for each worker when it was ready, started and ended.
-    clock = memoryview(mmap.mmap(-1, 8 * (1 + 3 * count))).cast("d")
-    gate, ready, messages, exits = os.pipe(), os.pipe(), os.pipe(), os.pipe()
-    launchers_ends = (gate[1], ready[0], messages[0], exits[1], control, report)
+    # Shared with the workers: when the gate opened, then for each worker when it was ready, started and ended, and
+    # whether it is done, with a message to send.
+    clock = memoryview(mmap.mmap(-1, 8 * (1 + 4 * count))).cast("d")
+    gate, ready, done, collection, messages = (os.pipe() for _ in range(5))
+    launchers_ends = (gate[1], ready[0], done[0], collection[1], messages[0], control, report)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, as a caller may have it, there would be no wait status
     if job.warm_up is not None:
         # Once here, so that what it initialises is in pages that the workers share (500 of them: 690 MB, not 820). If
@@ -378,7 +381,8 @@ def _run_workers(job: _Job, control: int, report: int) -> list[_Record]:
     gc.collect()
     gc.freeze()  # a collection in a worker would write to, and so copy, every page that holds an object
     pids: list[int] = []
-    stream, at_end = b"", False
+    statuses: dict[int, int | None] = {}
+    stream, at_end, all_done = b"", False, False
     try:
         for index in range(count):
             try:
@@ -386,42 +390,44 @@ def _run_workers(job: _Job, control: int, report: int) -> list[_Record]:
             except OSError as error:
                 raise OSError(error.errno, f"only {index} of {count} workers could be started: {error}") from error
             if pid == 0:
-                _work(job, index, clock, launchers_ends, gate[0], ready[1], messages[1], exits[0])
+                _work(job, index, clock, launchers_ends, gate[0], ready[1], done[1], collection[0], messages[1])
             pids.append(pid)
-        for descriptor in (gate[0], ready[1], messages[1], exits[0]):
+        for descriptor in (gate[0], ready[1], done[1], collection[0], messages[1]):
             os.close(descriptor)
         _, all_ready = _read(ready[0], until=job.deadline, control=control)
         if all_ready and time.monotonic() < job.deadline:
             clock[0] = time.monotonic()
             os.close(gate[1])
-            stream, at_end = _read(messages[0], until=job.deadline, control=control)
+            _, all_done = _read(done[0], until=job.deadline, control=control)
+        _end_workers([pid for pid, is_done in zip(pids, clock[4::4]) if not is_done], all_done, statuses)
+        os.close(collection[1])
+        until = max(job.deadline, time.monotonic() + _GRACE / 2)
+        stream, at_end = _read(messages[0], until=until, control=control)
     finally:
-        statuses = _end_workers(pids, at_end)
-    rest, _ = _read(messages[0], until=time.monotonic() + _GRACE)  # what was sent in the last moment
+        _end_workers([pid for pid in pids if pid not in statuses], at_end, statuses)
+    rest, _ = _read(messages[0], until=0.0)  # what was sent in the last moment: all have ended
     return [
-        _Record(pid, status, message, *(moment or None for moment in clock[3 * index + 1 : 3 * index + 4]))
-        for index, (pid, status, message) in enumerate(zip(pids, statuses, _reassemble(stream + rest, count)))
+        _Record(pid, statuses[pid], message, *(moment or None for moment in clock[4 * index + 1 : 4 * index + 4]))
+        for index, (pid, message) in enumerate(zip(pids, _reassemble(stream + rest, count)))
     ]
 
 
-def _end_workers(pids: list[int], at_end: bool) -> list[int | None]:
-    """Kill the workers that still run and reap all; their wait statuses, None for one that we had to kill.
+def _end_workers(pids: list[int], at_end: bool, statuses: dict[int, int | None]) -> None:
+    """Kill the workers that still run and reap all; note their wait statuses, None for one that we had to kill.
 
-    At the end of the messages every worker has sent its own, and its status says no more, or is exiting already.
+    At the end of a pipe that all of them held, each has done its part, and its status says no more, or it is exiting
+    already.
     """
-    statuses = {}
     for pid in pids:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
             statuses[pid] = status
         else:
             os.kill(pid, signal.SIGKILL)
     for pid in pids:
         if pid not in statuses:
             _, status = os.waitpid(pid, 0)
-            if at_end:
-                statuses[pid] = status
-    return [statuses.get(pid) for pid in pids]
+            statuses[pid] = status if at_end else None
 
 
 def _reassemble(stream: bytes, count: int) -> list[bytes | None]:
@@ -449,12 +455,13 @@ def _work(
     launchers_ends: Sequence[int],
     gate: int,
     ready: int,
+    done: int,
+    collection: int,
     messages: int,
-    exits: int,
 ) -> NoReturn:
-    """A worker's whole life: warm up, wait at the gate, call the function, send what came of it, wait to be ended.
+    """A worker's whole life: warm up, wait at the gate, call the function, wait until all have, send what came of it.
 
-    An exit takes a millisecond of a processor, which the workers that are still at work would do without.
+    To send, and to exit, takes time of a processor that the workers which are still at work would do without.
     """
     try:
         for descriptor in launchers_ends:
@@ -465,22 +472,26 @@ def _work(
             try:
                 if job.warm_up is not None:
                     job.warm_up()
-                clock[3 * index + 1] = time.monotonic()
+                clock[4 * index + 1] = time.monotonic()
             finally:
-                os.close(ready)  # even if it failed: until all have closed it, the launcher reads no message
+                os.close(ready)  # even if it failed: until all have closed it, the gate stays shut
             os.read(gate, 1)  # returns when the launcher closes the other end, or dies
             if clock[0]:
-                clock[3 * index + 2] = time.monotonic()
+                clock[4 * index + 2] = time.monotonic()
                 try:
                     result = job.function(job.items[index])
                 finally:
-                    clock[3 * index + 3] = time.monotonic()
+                    clock[4 * index + 3] = time.monotonic()
         except BaseException as error:
-            exception, text = error, traceback.format_exc()
+            exception = error
+        clock[4 * index + 4] = True
+        os.close(done)
+        with contextlib.suppress(BaseException):  # an alarm that the function left behind may go off now
+            os.read(collection, 1)  # returns when the launcher closes the other end, or dies
+        if exception is not None:
+            text = "".join(traceback.format_exception(type(exception), exception, exception.__traceback__))
         _flush_output()
         _send(messages, index, _pickle_message(result, exception, text))
-        os.close(messages)
-        os.read(exits, 1)  # returns when the launcher dies
     finally:
         os._exit(0)
 

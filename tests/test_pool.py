@@ -74,6 +74,20 @@ def test_each_misbehaviour_is_told_apart(marked: Living) -> None:
     assert isinstance(outcomes[6].exception, KeyboardInterrupt)
 
 
+@pytest.mark.parametrize(("how", "status", "said"), [("killed", "killed", 9), ("exits", "raised", "status 3")])
+def test_the_last_of_all_to_end_is_told_apart_too(how: str, status: str, said: object, marked: Living) -> None:
+    for _ in range(40):
+        (outcome,) = pool_map(workers.misbehave, [how], start_method="fork")
+        assert outcome.status == status
+        assert outcome.killed_by == said or str(said) in str(outcome.exception)
+
+
+def test_nothing_is_sent_while_a_worker_is_at_work(marked: Living) -> None:
+    outcomes = pool_map(workers.sleep_and_tell_when_it_is_sent, [0, 0, 0.3, 0])
+    sent = [float(str(outcome.result)) for outcome in outcomes]
+    assert min(sent) >= max(outcome.ended or 0 for outcome in outcomes)
+
+
 @pytest.mark.parametrize("how", ["hangs", "stopped"])
 def test_a_worker_that_does_not_end_is_killed_at_the_deadline(how: str, marked: Living) -> None:
     called = time.monotonic()

@@ -51,6 +51,18 @@ def misbehave(how: str) -> str:
     return how
 
 
+class MomentOfSending:
+    """It arrives as the moment when it was pickled."""
+
+    def __reduce__(self) -> tuple[type[float], tuple[float]]:
+        return float, (time.monotonic(),)
+
+
+def sleep_and_tell_when_it_is_sent(seconds: float) -> MomentOfSending:
+    time.sleep(seconds)
+    return MomentOfSending()
+
+
 class BadToPickle(Exception):  # noqa: N818
     """It pickles, and cannot be unpickled: its constructor takes more than its args hold."""
 
