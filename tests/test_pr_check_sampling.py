@@ -206,12 +206,22 @@ def test_a_sample_whose_process_is_killed_while_it_waits_is_an_error_and_the_nex
 
 
 @pytest.fixture
-def parts_done() -> Iterator[mmap.mmap]:
-    """A byte for each part of the work of two processes, shared with them."""
+def parts_done(monkeypatch: pytest.MonkeyPatch) -> Iterator[mmap.mmap]:
+    """A byte for each part of the work of two processes, shared with them; neither may be left."""
+    pids = []
+    fork = os.fork
+
+    def noting() -> int:
+        pids.append(fork())
+        return pids[-1]
+
+    monkeypatch.setattr(os, "fork", noting)
     yield mmap.mmap(-1, 6)
     gc.unfreeze()
-    with pytest.raises(ChildProcessError):  # none is left
-        os.waitpid(-1, os.WNOHANG)
+    assert len(pids) == 2
+    for pid in pids:
+        with pytest.raises(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
 
 
 def test_a_worker_that_hangs_in_a_burst_is_ended_and_those_who_died_keep_nobody_waiting(
