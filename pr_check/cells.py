@@ -38,7 +38,7 @@ def _burst(workers: int, settings: str, deadline: float) -> Cell:
 # Times: short, so that there are many in a minute. Nobody waits in a sequence; 8 workers wait for each other a little,
 # and in 40 ms at most; 100 are a usual burst, in the settings whose noise lets that be judged: a pair of bursts of
 # `default` or `wal` differs by 60 to 80% (their workers sleep at random), one of `queued` or `grouped` by 10%, and a
-# pair of samples of several, taken in turns, by 4% to 6% [measured].
+# pair of samples of several, taken in turns, by 4% to 8% [measured].
 TIMES = (
     *(_sequence(settings) for settings in ("default", "wal", "wal-normal", "queued", "grouped")),
     *(_bursts(8, settings, 4) for settings in ("default", "wal")),

@@ -128,7 +128,8 @@ def _gated(workers: int, parts: int, work: Callable[[int], None]) -> Iterator[Ca
     """Processes that work at the same moment, and sleep at a gate before each part and after the last.
 
     Gives what opens the next gate and returns when all have done the part; of part p, worker w has number
-    ``p * workers + w``. A pipe is a gate: its readers wake up when the last of its other ends is closed.
+    ``p * workers + w``. A pipe is a gate: its readers wake up when the last of its other ends is closed. Not the
+    package's pool, whose workers have one part, and whose code is another in each commit.
     """
     gates, ends = [os.pipe() for _ in range(parts + 1)], [os.pipe() for _ in range(parts)]
     opened = mmap.mmap(-1, 1)  # so many of the gates: they open too if we die

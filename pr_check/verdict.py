@@ -391,7 +391,7 @@ def _judge_times(evidence: Evidence, judgement: Judgement) -> None:
             f"{100 * (change.factor - 1):+.1f}%",
             f"{first.pairs} pairs ({_percent(first)}), and {change.pairs} fresh ones, p = {chance:.2g}",
             confirmed,
-            f"a {'burst' if series.cell.sample == 'bursts' else 'sequence of inserts'} takes "
+            f"a {'sequence of inserts' if series.cell.sample == 'sequence' else 'burst'} takes "
             f"{100 * (change.factor - 1):.1f}% longer",
             interval=f"{100 * (change.low - 1):+.1f}% to {100 * (change.high - 1):+.1f}%",
         )
