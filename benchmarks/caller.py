@@ -32,7 +32,7 @@ class HeldConnection(_Bursts):
 
 
 class NaiveBurst(_Bursts):
-    """THE WRONG WAY, as a baseline: plain ``Pool(n).map`` by fork, connections left to the garbage collector, WAL.
+    """THE WRONG WAY, as a baseline: a plain ``Pool(n)`` by fork, connections left to the garbage collector, WAL.
 
     The second of two bursts in one process; the first is of 250 rows, into a file of its own.
     """
@@ -84,7 +84,7 @@ def _naive_burst(workers: int) -> Report:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
         )
     report: Report = json.loads(done.stdout)
     return report

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,6 +11,9 @@ from dashboard.interpreters import find_python
 
 from .conftest import run_script
 from .test_interpreters import PYTHONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 OURS = """
 import json, sqlite3, sys
@@ -30,6 +34,20 @@ from sqlite_writes import generate_example_rows
 from sqlite_writes.naive import naive_burst
 # A file for each, because the first burst may leave a malformed one.
 print(json.dumps([naive_burst(sys.argv[1] + str(count), generate_example_rows(count)) for count in (250, 500)]))
+"""
+
+KILLED = """
+import os, signal, sys
+from sqlite_writes import generate_example_rows, naive
+def insert_row_or_die(database, row, insert_row=naive._insert_row):
+    if row == third:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return insert_row(database, row)
+rows = generate_example_rows(5)
+third = rows[2]
+naive._insert_row = insert_row_or_die
+naive.LONGEST_BURST = 5
+print(naive.naive_burst(sys.argv[1], rows))
 """
 
 
@@ -59,3 +77,9 @@ def test_the_naive_way_loses_rows_from_python_3_11_on(python: tuple[tuple[int, .
         assert lost == 0
     elif version <= (3, 13):  # later ones have not been measured
         assert lost > 0
+
+
+def test_the_naive_way_ends_though_a_worker_is_killed(database: str, marked: Callable[[], list[int]]) -> None:
+    """``Pool.map`` would wait for its row for ever, and so would all its workers."""
+    done = run_script(KILLED, database, flags=("-W", "ignore"))
+    assert done.stdout == "(1, 0)\n", done.stderr
