@@ -20,6 +20,7 @@ import sys
 import tarfile
 import tempfile
 import time
+import traceback
 from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -51,9 +52,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("base", nargs="?", help="the commit to compare with (merge base with the main branch)")
     parser.add_argument("head", nargs="?", default="HEAD", help="the commit to judge (HEAD)")
     parser.add_argument("--python", default=".".join(platform.python_version_tuple()[:2]), metavar="3.X")
-    parser.add_argument("--report", type=Path, metavar="FILE.md", help="write the report as Markdown")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON")
-    parser.add_argument("--raw", type=Path, metavar="FILE", help="write the raw samples as JSON")
+    parser.add_argument("--report", type=_writable, metavar="FILE.md", help="write the report as Markdown")
+    parser.add_argument("--json", type=_writable, metavar="FILE", help="write the report as JSON")
+    parser.add_argument("--raw", type=_writable, metavar="FILE", help="write the raw samples as JSON")
     parser.add_argument("--seed", type=int, default=None, help="of the order of the samples (random)")
     parser.add_argument(
         "--time-limit", type=_seconds, default=540.0, metavar="SECONDS", help="of the whole check (540)"
@@ -69,6 +70,14 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _writable(name: str) -> Path:
+    """A file to write at the end: now is the time to say that it cannot be."""
+    path = Path(name)
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{name!r} cannot be written: a file in an existing folder is needed")
+    return path
+
+
 def _wrong_usage(message: str) -> None:
     raise SetUpError(f"{message} (python -m pr_check --help)")
 
@@ -81,6 +90,9 @@ def main(arguments: list[str]) -> int:
         reason = str(error)
     except OSError as error:
         reason = f"the disk is full: {error}" if error.errno == 28 else str(error)
+    except Exception as error:  # a defect: it must not look like a verdict
+        traceback.print_exc()
+        reason = f"a defect of the check, see above: {error!r}"
     except KeyboardInterrupt:
         sys.stderr.write("interrupted: nothing was judged, and nothing is left running\n")
         return 130
@@ -115,11 +127,11 @@ def check(options: argparse.Namespace, folder: Path) -> int:
         _measure(report, comparison, accepted, options, random.Random(seed), started + options.time_limit)
     report.seconds = round(time.monotonic() - started, 1)
     report.environment["duration"] = f"{report.seconds:.0f} s"
-    if options.report is not None:
-        options.report.write_text(report.to_markdown())
-    if options.json is not None:
-        options.json.write_text(report.to_json())
     _print(report, Console())
+    if options.report is not None:
+        options.report.write_text(report.to_markdown(), encoding="utf-8")
+    if options.json is not None:
+        options.json.write_text(report.to_json(), encoding="utf-8")
     return STATUS[report.judgement.verdict]
 
 
@@ -162,6 +174,8 @@ def workplace(root: Path) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise SetUpError("another check of this repository is running") from None
+        for left in parent.glob("run-*"):  # by a check that was killed
+            shutil.rmtree(left, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=parent, prefix="run-", ignore_cleanup_errors=True) as folder:
             (Path(folder) / "databases").mkdir()
             yield Path(folder)
@@ -205,23 +219,27 @@ def _extract(comparison: Comparison, commit: str, folder: Path) -> None:
     )
     if done.returncode == 0:
         with tarfile.open(fileobj=BytesIO(done.stdout)) as archive:
-            archive.extractall(folder, filter="data")
+            # Older ones of 3.11 know no filter; what is extracted is the repository's own.
+            archive.extraction_filter = getattr(tarfile, "data_filter", None)
+            archive.extractall(folder)  # noqa: S202
 
 
 def _sample(
     comparison: Comparison, base: Side, head: Side, order: random.Random, until: float, folder: Path, console: Console
 ) -> tuple[Judgement | None, Evidence, dict[str, Any]]:
     """Both sides' identities, and the evidence; a judgement already if the head cannot even be imported."""
-    identities = {side.name: side.ask("identity", {}, 60.0) for side in (base, head)}
-    if "value" not in identities["base"]:
-        raise SetUpError(f"the base {comparison.base[:8]} cannot be sampled: {_last_line(identities['base'])}")
-    if "value" not in identities["head"]:
-        return import_failure(identities["head"]["error"]), Evidence(), identities
     before = Side("before", base.interpreter, folder / "base-benchmarks", base.databases, base.variables)
     try:
-        identities["before"] = before.ask("identity", {}, 60.0)
+        identities = {side.name: side.ask("identity", {}, 60.0) for side in (before, base, head)}
     finally:
         before.end()
+    if "value" not in identities["base"]:
+        what = f"the head's benchmarks beside the base {comparison.base[:8]}"
+        if "value" not in identities["before"]:
+            what = f"the base {comparison.base[:8]}"
+        raise SetUpError(f"{what} cannot be sampled: {_last_line(identities['base'])}")
+    if "value" not in identities["head"]:
+        return import_failure(identities["head"]["error"]), Evidence(), identities
     with console.status("") as status:
 
         def progress(what: str, done: float) -> None:
@@ -303,5 +321,6 @@ def _print(report: Report, console: Console) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended politely, it cleans up as after Ctrl-C
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # ended politely, it cleans up as after Ctrl-C
+        signal.signal(ending, signal.default_int_handler)
     sys.exit(main(sys.argv[1:]))

@@ -24,7 +24,10 @@ LARGEST_COMMENT = 65_000  # characters; GitHub refuses more than 65,536
 
 
 def comment(folder: Path, api: str, repository: str, token: str, head_commit: str) -> str:
-    """Post or update; what was done, in words. ``ValueError`` for a report or number that does not belong here."""
+    """Post or update; what was done, in words. ``ValueError`` for a report or number that does not belong here.
+
+    Nothing is done if the pull request has moved on: the check of its newer commit has the word.
+    """
 
     def ask(method: str, path: str, body: dict[str, str] | None = None) -> Any:
         request = urllib.request.Request(  # noqa: S310 the address is GitHub's, from the runner
@@ -40,7 +43,7 @@ def comment(folder: Path, api: str, repository: str, token: str, head_commit: st
     if not re.fullmatch(r"[1-9][0-9]{0,9}", number):
         raise ValueError(f"{number!r} is not the number of a pull request")
     if ask("GET", f"pulls/{number}")["head"]["sha"] != head_commit:
-        raise ValueError(f"pull request {number} is not at the commit {head_commit[:8]}, which was checked")
+        return f"no comment: pull request {number} is not at the commit {head_commit[:8]}, which was checked"
     text = f"{MARK}\n{_render(folder / 'report.json')}"
     page, found = 1, None
     while found is None and (comments := ask("GET", f"issues/{number}/comments?per_page=100&page={page}")):

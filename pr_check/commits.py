@@ -38,9 +38,11 @@ class Comparison:
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """What git says; ``SetUpError`` with the last line of its error if it fails."""
+    """What git says; ``SetUpError`` with the first line of its error if it fails."""
     try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, errors="replace", check=False
+        )
     except OSError as error:
         raise SetUpError(f"git does not start: {error}") from None
     if done.returncode:
@@ -62,7 +64,7 @@ def find_comparison(folder: Path, base: str | None, head: str) -> Comparison:
     base_commit = git(root, "merge-base", _main_branch(root), head_commit) if base is None else _commit(root, base)
     if head_commit == _commit(root, "HEAD"):
         _refuse_uncommitted(root)
-    changed = git(root, "diff", "--name-only", "--no-renames", base_commit, head_commit).splitlines()
+    changed = git(root, "diff", "--name-only", "-z", "--no-renames", base_commit, head_commit).split("\0")[:-1]
     messages = git(root, "log", "--format=%B", f"{base_commit}..{head_commit}")
     return Comparison(root, base_commit, head_commit, tuple(changed), messages)
 

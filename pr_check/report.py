@@ -92,7 +92,7 @@ class Report:
         parts += ["", *(f"- {escape(note)}" for note in judgement.notes)]
         for what, names in self.benchmarks.items():
             if names:
-                parts.append(f"- {what} benchmarks: {', '.join(map(escape, names))}")
+                parts.append(f"- {escape(what)} benchmarks: {', '.join(map(escape, names))}")
         disturbed = self.environment.get("disturbed")
         if disturbed:
             parts.append(f"- **The machine was disturbed**: {escape(disturbed)}. Times are less sure than usual.")
@@ -118,7 +118,7 @@ def escape(text: str) -> str:
     text = html.escape(_CONTROL.sub(" ", text), quote=False)
     text = re.sub(r"([\\`*_{}\[\]|~])", r"\\\1", text)
     # GitHub looks for mentions, references and addresses in the finished text: an invisible space parts them.
-    return re.sub(r"([@#]|:(?=//))", "\\1\u200b", text)
+    return re.sub(r"([@#]|:(?=//)|\bwww(?=\.)|\bGH(?=-\d))", "\\1\u200b", text, flags=re.IGNORECASE)
 
 
 def _quoted(text: str) -> list[str]:

@@ -40,8 +40,9 @@ Sample = dict[str, Any]
 # How long a writer of ours waits for a lock that somebody holds: long enough to tell it from not waiting at all.
 HELD = 0.3
 
-# So many rows come while somebody holds the queue.
+# So many rows come while somebody holds the queue, and for so many seconds the next one is waited for.
 TOGETHER = 8
+PATIENCE = 1.0
 
 # Bytes kept of what an insert raised.
 NOTE = 1024
@@ -410,20 +411,32 @@ def _refusal(insert: Callable[[], object], error_name: Callable[[BaseException],
 
 def _waiting_together(database: str, settings: str) -> Sample:
     """What becomes of rows that come while somebody holds the queue: how many commits, and does one not wait."""
-    from functools import partial
-
     from sqlite_writes import generate_example_rows, insert_row, pool_map
 
     connection = _driver().connect(database)  # while it is open, nobody takes the WAL away
     try:
         connection.execute("SELECT count(*) FROM messages").fetchall()
         before = _commits_in_wal(database)
+        come, here = os.pipe()
         with _held_queue(database) as let_go:
-            releasing = threading.Timer(2 * HELD, let_go)
+
+            def insert(row: Any) -> None:
+                os.write(here, b".")
+                insert_row(database, row, settings)
+
+            def release() -> None:
+                for _ in range(TOGETHER):  # so long as all of them come within the sample's deadline
+                    if select.select([come], [], [], PATIENCE)[0]:
+                        os.read(come, 1)
+                time.sleep(2 * HELD)
+                let_go()
+
+            releasing = threading.Thread(target=release)
             releasing.start()
-            insert = partial(insert_row, database, settings=settings)
             outcomes = pool_map(insert, generate_example_rows(TOGETHER), start_method="fork")
             releasing.join()
+        os.close(come)
+        os.close(here)
         last = max(one.ended or 0 for one in outcomes)
         return {
             f"commits of {TOGETHER} rows that wait together": _commits_in_wal(database) - before,

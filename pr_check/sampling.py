@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 TARGET = 1.05
 SURELY = 0.995
 
-# Looks at the accumulating pairs, and one more when the time is over. Each takes its share of the screening's level, so
-# that looking often does not make an alarm more likely; Holm's correction over the suite comes on top.
+# Looks at the accumulating pairs, and one more when the time is over. Each has its share of the screening's level, and
+# each benchmark its share of that, so that neither looking often nor at many makes an alarm more likely.
 LOOKS = (12, 24, 48, 96, 192, 384)
 SCREENING_LEVEL = 0.05 / (len(LOOKS) + 1)
 CONFIRMATION_LEVEL = 0.01
@@ -51,7 +51,8 @@ CONFIRMING_BURSTS = 200
 LOOKS_AT_FAILURES = (8, 20, 50, CONFIRMING_BURSTS)
 MOST_TIMEOUTS = 2
 
-# A cost that varies counts only if all of so many runs of head exceed all of base: 1 in 12,870 by chance.
+# What is exact elsewhere and varies, or fails now and then, is taken so often: that all runs of head exceed all of base
+# is 1 in 12,870 by chance.
 VARYING = 8
 
 
@@ -82,10 +83,6 @@ class Series:
         )
         return base, head
 
-    def timed_out(self) -> int:
-        """How often there was no answer in time."""
-        return sum(bool(answer.get("timed out")) for answer in (*self.base, *self.head))
-
 
 def has_failed(answer: Answer) -> bool:
     """Whether rows failed, were lost or doubled, or there was no answer at all."""
@@ -105,6 +102,7 @@ class Evidence:
     times: list[Series] = field(default_factory=list)
     confirmed_times: list[Series] = field(default_factory=list)
     confirmed_failures: list[Series] = field(default_factory=list)
+    hangs: list[Series] = field(default_factory=list)
     flagged: dict[str, float] = field(default_factory=dict)
     suspected: set[str] = field(default_factory=set)
     cut_short: set[str] = field(default_factory=set)
@@ -130,7 +128,7 @@ class Sampling:
 
     def run(self) -> Evidence:
         """Everything, the strongest evidence first; then anew what is flagged."""
-        with contextlib.suppress(HeadHangsError):
+        with contextlib.suppress(HeadHangsError):  # that is in the evidence
             self._run(self.until - self._started)
         return self.evidence
 
@@ -159,12 +157,10 @@ class Sampling:
                 series.append(one)
                 self._add_both_at_once(one)
                 if one.base[0] != one.head[0]:  # is it the same every time, on each side?
-                    again = 2
-                    while len(one.base) < again and not one.timed_out():
+                    self._add_both_at_once(one)
+                    enough = is_exact if cells is COSTS else is_steady
+                    while not enough(one) and len(one.base) < VARYING:
                         self._add_both_at_once(one)
-                        counted = all("value" in answer for answer in (*one.base, *one.head))
-                        if cells is COSTS and counted and not is_exact(one):
-                            again = VARYING
                 self.progress("exact costs and promises", 0.0)
 
     def _add_both_at_once(self, series: Series) -> None:
@@ -281,6 +277,7 @@ class Sampling:
             self._timeouts["base"] += 1
         elif series.head[-1].get("timed out"):
             self._timeouts["head"] += 1
+            self.evidence.hangs.append(series)
         if self._timeouts["base"] >= MOST_TIMEOUTS:
             raise SetUpError(f"{series.cell.name} hangs on the base: {series.base[-1]['error']}")
         if self._timeouts["head"] >= MOST_TIMEOUTS:
@@ -311,6 +308,11 @@ def _confirming_pairs(series: Series) -> int:
 def is_exact(series: Series) -> bool:
     """Whether each side gave the same answer every time."""
     return all(answer == answers[0] for answers in (series.base, series.head) for answer in answers)
+
+
+def is_steady(series: Series) -> bool:
+    """Whether each side gave values every time, or never."""
+    return all(len({"value" in answer for answer in answers}) == 1 for answers in (series.base, series.head))
 
 
 def is_slower(change: judge.Change, level: float) -> bool:

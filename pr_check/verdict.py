@@ -11,6 +11,7 @@ from .findings import Finding, Judgement, Timing
 from .sampling import (
     CONFIRMATION_LEVEL,
     FEWEST_PAIRS,
+    MOST_TIMEOUTS,
     SCREENING_LEVEL,
     VARYING,
     Evidence,
@@ -37,6 +38,7 @@ def judge_evidence(evidence: Evidence, accepted: Sequence[AcceptedCost]) -> Judg
     for series in evidence.promises:
         _judge_promises(series, judgement)
     _judge_failures(evidence, judgement)
+    _judge_hangs(evidence, judgement)
     statements = _changed_statements(evidence.promises)
     for series in evidence.costs:
         _judge_cost(series, accepted, statements.get(series.cell.settings, ""), judgement)
@@ -77,6 +79,10 @@ def _not_more(base: list[Any], head: list[Any]) -> bool:
     return None in head or None in base or min(head) <= max(base)
 
 
+def _every_time(base: list[Any], head: list[Any]) -> bool:
+    return bool(min(head) >= min(base))
+
+
 def _nearly_as_soon(base: list[Any], head: list[Any]) -> bool:
     return bool(min(head) <= max(base) + 0.3)
 
@@ -97,7 +103,7 @@ _PROMISES: dict[str, tuple[Callable[[list[Any], list[Any]], bool], str]] = {
     "connections left open": (_not_more, "an insert does not close its connection"),
     "descriptors left open": (_not_more, "an insert leaves files of the database open"),
     "files left beside the database": (_same, "an insert leaves other files beside the database"),
-    "rows kept of 2": (_not_less, "an acknowledged row is not in the table exactly once"),
+    "rows kept of 2": (_every_time, "an acknowledged row is not in the table exactly once"),
     "rows written by a refused insert": (_same, "a row is in the table whose insert failed"),
     "commits of 8 rows that wait together": (_not_more, "rows that wait together no longer share a commit"),
     "rows acknowledged before their turn": (_not_more, "an insert returns before it had its turn"),
@@ -107,10 +113,8 @@ _PROMISES: dict[str, tuple[Callable[[list[Any], list[Any]], bool], str]] = {
 
 
 def _judge_promises(series: Series, judgement: Judgement) -> None:
-    if _answers_fail(series, judgement):
-        return
-    base, head = ([answer["value"] for answer in answers] for answers in (series.base, series.head))
-    for name in base[0]:
+    base, head = _values(series, judgement)
+    for name in base[0] if base and head else ():
         if name == "statements" or name not in head[0]:
             continue
         before, after = ([facts.get(name) for facts in side] for side in (base, head))
@@ -123,34 +127,38 @@ def _judge_promises(series: Series, judgement: Judgement) -> None:
         judgement.findings.append(
             Finding(
                 "failure", series.cell.name, f"{name}: {_text(before[0])}", f"{name}: {_text(after[0])}", "",
-                f"a promise, the same in {len(after)} of {len(after)} samples", True, cause,
+                f"a promise, looked at {len(after)} times", True, cause,
             )
         )  # fmt: skip
 
 
-def _answers_fail(series: Series, judgement: Judgement) -> bool:
-    """Whether a side gave no values to compare; a finding if only head did not."""
-    if not any("value" not in answer for answer in (*series.base, *series.head)):
-        return False
-    base_fails, head_fails = (
-        all("value" not in answer for answer in answers) for answers in (series.base, series.head)
+def _values(series: Series, judgement: Judgement) -> tuple[list[Any], list[Any]]:
+    """Both sides' values, to be compared if each has any; a finding if it is head that gives none, or fewer."""
+    base, head = (
+        [answer["value"] for answer in answers if "value" in answer] for answers in (series.base, series.head)
     )
+    if len(base) == len(series.base) and len(head) == len(series.head):
+        return base, head
     if all("not possible" in answer for answer in series.head) and all("not possible" in one for one in series.base):
         judgement.notes.append(f"{series.cell.name}: n/a on both sides ({series.head[0]['not possible']})")
-    elif base_fails:
+    elif not base:
         reason = series.base[-1].get("not possible") or "it fails there too: " + _last_line(series.base[-1])
         judgement.notes.append(f"{series.cell.name}: nothing to compare with on the base ({reason})")
-    elif head_fails:
-        count = len(series.head)
-        judgement.findings.append(
-            Finding(
-                "failure", series.cell.name, f"0 of {len(series.base)} failed", f"{count} of {count} failed", "",
-                "it fails every time", True, _why(series.head), details=_traceback(series.head),
-            )
-        )  # fmt: skip
     else:
-        judgement.notes.append(f"{series.cell.name}: some samples failed: {_last_line_of(series)}")
-    return True
+        (before, base_count), (after, head_count) = series.failed()
+        chance = judge.fails_more((before, base_count), (after, head_count))
+        finding = Finding(
+            "failure", series.cell.name, f"{before} of {base_count} failed", f"{after} of {head_count} failed", "",
+            f"Fisher's exact test, p = {chance:.2g}" if head else "it fails every time",
+            not head or chance < CONFIRMATION_LEVEL, _why(series.head), details=_traceback(series.head),
+        )  # fmt: skip
+        if finding.confirmed:
+            judgement.findings.append(finding)
+        elif after > before:
+            judgement.suspicions.append(finding)
+        else:
+            judgement.notes.append(f"{series.cell.name}: some samples failed: {_last_line_of(series)}")
+    return base, head
 
 
 # --------------------------------------------------------------------------------------------------------- failures
@@ -158,36 +166,57 @@ def _answers_fail(series: Series, judgement: Judgement) -> bool:
 
 def _judge_failures(evidence: Evidence, judgement: Judgement) -> None:
     confirmations = {series.cell.name: series for series in evidence.confirmed_failures}
+    hanging = {series.cell.name for series in evidence.hangs if len(evidence.hangs) >= MOST_TIMEOUTS}
+    measured_again = {series.cell.name: series for series in evidence.confirmed_times}
     for series in (*evidence.failures, *evidence.times):
+        name = series.cell.name
         if not series.base:
-            judgement.failures.append((series.cell.name, "not sampled", "not sampled"))
+            judgement.failures.append((name, "not sampled", "not sampled"))
             continue
-        fresh = confirmations.get(series.cell.name)
         if all("not possible" in answer for answer in (*series.base, *series.head)):
             continue
-        both = series if fresh is None else _joined(series, fresh)
+        fresh = confirmations.get(name, Series(series.cell))
+        both = _joined(series, fresh, measured_again.get(name, Series(series.cell)))
         (base, base_count), (head, head_count) = both.failed()
-        judgement.failures.append((series.cell.name, f"{base} of {base_count}", f"{head} of {head_count}"))
+        judgement.failures.append((name, _failed(both.base, base, base_count), _failed(both.head, head, head_count)))
         if head_count == 0:
             judgement.findings.append(
                 Finding("failure", series.cell.name, "possible", "not possible", "", "every sample", True,
                         str(series.head[-1]["not possible"]))
             )  # fmt: skip
-        elif is_suspect(series):
-            _judge_suspect(series, fresh or Series(series.cell), both, evidence, judgement)
+        elif (is_suspect(series) and name not in hanging) or _are_impossible(both):
+            _judge_suspect(series, fresh, both, evidence, judgement)
+
+
+def _judge_hangs(evidence: Evidence, judgement: Judgement) -> None:
+    """A head whose samples did not end: sampling has stopped, whatever else was to be sampled."""
+    named = {finding.benchmark for finding in judgement.findings}
+    if len(evidence.hangs) >= MOST_TIMEOUTS and not named & {series.cell.name for series in evidence.hangs}:
+        series = evidence.hangs[-1]
+        judgement.findings.append(
+            Finding("failure", series.cell.name, "ends", "does not end", "",
+                    f"{len(evidence.hangs)} samples of the head, and not of the base", True, _why(series.head[-1:]))
+        )  # fmt: skip
+
+
+def _are_impossible(both: Series) -> bool:
+    """Whether rows were lost or doubled on the head alone."""
+    return _sum(both.head, "lost", "duplicated") > 0 and _sum(both.base, "lost", "duplicated") == 0
+
+
+def _failed(answers: list[Answer], failed: int, count: int) -> str:
+    rows = _sum(answers, "failed")
+    return f"{failed} of {count}" + (f" ({rows} of {_sum(answers, 'attempted')} rows)" if rows else "")
 
 
 def _judge_suspect(series: Series, fresh: Series, both: Series, evidence: Evidence, judgement: Judgement) -> None:
     (base, base_count), (head, head_count) = both.failed()
     chance = judge.fails_more(*fresh.failed()) if fresh.base else 1.0
-    impossible = _sum(both.head, "lost", "duplicated") > 0 and _sum(both.base, "lost", "duplicated") == 0
-    hangs = both.timed_out() > 0
+    impossible = _are_impossible(both)
     always = fails_always(series, fresh)
-    confirmed = impossible or always or hangs or (bool(fresh.base) and fails_more(fresh))
+    confirmed = impossible or always or (bool(fresh.base) and fails_more(fresh))
     if impossible:
         evidence_in_words = "rows acknowledged and then lost, or there twice: once is enough"
-    elif hangs:
-        evidence_in_words = "it does not end, where the base does"
     elif always:
         evidence_in_words = "never on the base, every time on the head"
     else:
@@ -257,8 +286,9 @@ def _last_line_of(series: Series) -> str:
     return next(_last_line(answer) for answer in (*series.head, *series.base) if "value" not in answer)
 
 
-def _joined(first: Series, second: Series) -> Series:
-    return Series(first.cell, first.base + second.base, first.head + second.head)
+def _joined(*parts: Series) -> Series:
+    base, head = ([answer for part in parts for answer in getattr(part, side)] for side in ("base", "head"))
+    return Series(parts[0].cell, base, head)
 
 
 # ------------------------------------------------------------------------------------------------------------ costs
@@ -274,10 +304,8 @@ _UNITS = {
 
 
 def _judge_cost(series: Series, accepted: Sequence[AcceptedCost], statements: str, judgement: Judgement) -> None:
-    if _answers_fail(series, judgement):
-        return
-    base, head = ([answer["value"] for answer in answers] for answers in (series.base, series.head))
-    for metric in base[0]:
+    base, head = _values(series, judgement)
+    for metric in base[0] if base and head else ():
         before, after = ([costs.get(metric) for costs in side] for side in (base, head))
         name = f"{series.cell.name} {metric}"
         if None in before or None in after:
@@ -288,7 +316,7 @@ def _judge_cost(series: Series, accepted: Sequence[AcceptedCost], statements: st
         if not exact and len(before) < VARYING:
             continue
         more, less = min(after) - max(before), min(before) - max(after)
-        amount = after[0] - before[0]
+        amount = round(max(after) - min(before) if more > 0 else min(after) - max(before), 1)
         cause = _per_row(metric, amount)
         if metric == "sql_statements" and statements:
             cause += f" ({statements})"
@@ -300,7 +328,7 @@ def _judge_cost(series: Series, accepted: Sequence[AcceptedCost], statements: st
             weaker = less > 0
             judgement.findings.append(
                 Finding(
-                    "failure" if weaker else "cost", name, _range(before), _range(after), f"{amount:+,.6g}",
+                    "failure" if weaker else "cost", name, _range(before), _range(after), _number(amount, "+"),
                     f"{'exact' if exact else 'varies, but every head run is above every base run'}, "
                     f"{len(before)} runs a side", True,
                     cause + (": rows may be acknowledged before they are safe" if weaker else ""),
@@ -333,12 +361,17 @@ def _accepts(acceptance: AcceptedCost, metric: str, amount: float) -> bool:
 def _per_row(metric: str, amount: float) -> str:
     unit, what = _UNITS.get(metric, (metric, ""))
     plural = "" if abs(amount) == 1 else "s"
-    return f"{amount:+,.6g} {unit}{plural} {what}".rstrip() + " per row"
+    return f"{_number(amount, '+')} {unit}{plural} {what}".rstrip() + " per row"
 
 
 def _range(values: list[Any]) -> str:
     low, high = min(values), max(values)
-    return f"{low:,.6g}" if low == high else f"{low:,.6g} to {high:,.6g}"
+    return _number(low) if low == high else f"{_number(low)} to {_number(high)}"
+
+
+def _number(value: float, sign: str = "") -> str:
+    """All of it: a cost is a mean of ten rows, so it has one decimal."""
+    return f"{value:{sign},.1f}".removesuffix(".0")
 
 
 def _text(value: Any) -> str:

@@ -142,12 +142,25 @@ def test_a_python_that_is_not_there_is_named(clone: Path, capsys: pytest.Capture
 def test_a_full_disk_and_a_second_check_are_refused(
     clone: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    left = clone / ".asv" / "pr_check" / "run-left"
+    left.mkdir(parents=True)
     with command_line.workplace(clone):
+        assert not left.exists()  # by a check that was killed
         assert main(["HEAD^", "HEAD"]) == 4
     assert capsys.readouterr().err == "pr_check: another check of this repository is running\n"
     monkeypatch.setattr(command_line, "SPACE", 10**18)
     assert main(["HEAD^", "HEAD"]) == 4
     assert "is full: " in capsys.readouterr().err
+
+
+def test_benchmarks_that_the_base_does_not_suit_are_named(
+    laboratory: Laboratory, clone: Path, small: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = laboratory.commit("benchmarks/common.py", "from __future__", "import nowhere\nfrom __future__", "Break it")
+    assert main([laboratory.base, broken, "--time-limit", "20"]) == 4
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("pr_check: ")]
+    assert said.startswith(f"pr_check: the head's benchmarks beside the base {laboratory.base[:8]} cannot be sampled")
+    assert said.endswith("ModuleNotFoundError: No module named 'nowhere'")
 
 
 @READS_PROC

@@ -7,10 +7,12 @@ import io
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
 
+from pr_check import __main__ as command_line
 from pr_check.__main__ import main
 from pr_check.commits import AcceptedCost, accepted_costs, find_comparison
 from pr_check.errors import SetUpError
@@ -100,6 +102,7 @@ def test_the_base_is_the_merge_base_with_the_main_branch(repository: Path) -> No
         ("pr_check/judge.py", False),
         ("docs/setup.py", False),
         ("sqlite_writes.md", False),
+        ("sqlite_writes/größe.py", True),
     ],
 )
 def test_only_what_can_change_a_result_is_measured(repository: Path, name: str, measured: bool) -> None:
@@ -152,10 +155,57 @@ def test_no_repository_and_no_main_branch(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [["--time-limit", "0"], ["--time-limit", "x"], ["--seed", "x"], ["--what"], ["a", "b", "c"]]
+    "wrong",
+    [
+        ["--time-limit", "0"],
+        ["--time-limit", "x"],
+        ["--seed", "x"],
+        ["--what"],
+        ["a", "b", "c"],
+        ["--report", "nowhere/report.md"],
+        ["--json", "."],
+    ],
 )
 def test_wrong_usage_is_one_line(repository: Path, wrong: list[str]) -> None:
     assert "--help" in one_line(run(repository, *wrong))
+
+
+def test_a_message_in_another_encoding_is_no_obstacle(repository: Path) -> None:
+    (repository / "README.md").write_text("other words")
+    git(repository, "add", "-A")
+    encoded = subprocess.run(
+        ["git", "-c", "i18n.commitEncoding=none", "commit", "-qF", "-"],
+        cwd=repository,
+        env={**os.environ, **IDENTITY},
+        input="Gr\xf6\xdfe\n\nAccept-Cost: syncs +1 a reason\n".encode("latin-1"),
+        check=False,
+    )
+    assert encoded.returncode == 0
+    assert "Accept-Cost: syncs +1 a reason" in find_comparison(repository, None, "HEAD").messages
+
+
+def test_an_archive_is_extracted_where_tarfile_knows_no_filter(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As up to Python 3.11.3."""
+    head = commit(repository, "benchmarks/burst.py", "words")
+    extract = tarfile.TarFile.extractall
+
+    def extract_without_filter(archive: tarfile.TarFile, folder: Path) -> None:
+        extract(archive, folder)
+
+    monkeypatch.delattr(tarfile, "data_filter", raising=False)
+    monkeypatch.setattr(tarfile.TarFile, "extractall", extract_without_filter)
+    command_line._extract(find_comparison(repository, None, "HEAD"), head, tmp_path / "folder")
+    assert (tmp_path / "folder" / "benchmarks" / "burst.py").read_text() == "words"
+
+
+def test_a_defect_of_the_check_is_no_verdict(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command_line, "accepted_costs", None)
+    done = run(repository)
+    assert done.returncode == 4
+    assert "Traceback" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("pr_check: a defect of the check, see above: TypeError")
 
 
 def test_a_cost_is_accepted_by_a_trailer_or_in_the_text() -> None:

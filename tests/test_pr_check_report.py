@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-HOSTILE = "<img src=x> @everyone [click](http://bad) `x` #1 | ```\n</details>"
+HOSTILE = "<img src=x> @everyone [click](http://bad) www.bad.example `x` #1 | ```\n</details>"
 
 
 def report(text: str = "+4,120 bytes written per row") -> Report:
@@ -57,13 +57,17 @@ def test_json_and_markdown_come_from_the_same_data() -> None:
 
 
 def test_nothing_from_outside_is_markdown_or_html() -> None:
-    text = report(HOSTILE).to_markdown()
+    hostile = report(HOSTILE)
+    hostile.benchmarks = {f"{HOSTILE}\n\n# Approved": [HOSTILE]}
+    text = hostile.to_markdown()
+    assert "\n# Approved" not in text
     assert "<img" not in text
     assert text.count("</details>") == text.count("<details>")
     assert text.count("</pre>") == text.count("<pre>") == 1
     outside = re.sub(r"<pre>.*</pre>", "", text, flags=re.DOTALL)  # inside nobody is called, and nothing is a link
     assert "@everyone" not in outside
     assert "[click](" not in outside
+    assert "www.bad" not in outside
     assert escape("a | b\n#1") == "a \\| b #\u200b1"
     assert len(escape("x" * 10_000)) < 1000
 
@@ -175,9 +179,9 @@ def test_a_number_that_is_none_is_refused(github: GitHub, artifact: Path, number
         comment(artifact, github.address, "o/r", "secret", "b" * 40)
 
 
-def test_another_pull_requests_number_is_refused(github: GitHub, artifact: Path) -> None:
-    with pytest.raises(ValueError, match="not at the commit cccccccc"):
-        comment(artifact, github.address, "o/r", "secret", "c" * 40)
+def test_another_pull_request_and_one_that_has_moved_on_get_no_comment(github: GitHub, artifact: Path) -> None:
+    assert "not at the commit cccccccc" in comment(artifact, github.address, "o/r", "secret", "c" * 40)
+    assert len(github.comments) == 130
 
 
 def test_an_artifact_that_is_too_large_is_refused_and_a_long_comment_is_cut(github: GitHub, artifact: Path) -> None:

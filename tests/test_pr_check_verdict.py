@@ -62,7 +62,7 @@ def all_timed() -> list[Series]:
 
 
 def costs(head: dict[str, float], *, runs: int = 2, base: dict[str, float] | None = None) -> Evidence:
-    series = Series(COSTS[0], [value(**COST, **(base or {}))] * runs, [value(**{**COST, **head})] * runs)
+    series = Series(COSTS[0], [value(**{**COST, **(base or {})})] * runs, [value(**{**COST, **head})] * runs)
     return Evidence(costs=[series], times=all_timed())
 
 
@@ -96,6 +96,7 @@ def test_too_few_pairs_everywhere_is_inconclusive() -> None:
         ("syncs", 1, "+1 sync per row"),
         ("write_calls", 2, "+2 write calls per row"),
         ("python_calls", 0.1, "+0.1 Python calls per row"),
+        ("bytes_written", 1_234_567.8, "+1,234,567.8 bytes written per row"),
         ("virtual_machine_steps", 9, "+9 steps of SQLite's virtual machine per row"),
     ],
 )
@@ -155,6 +156,12 @@ def test_an_accepted_cost_covers_that_metric_up_to_that_amount(accepted: Accepte
     assert any(note.endswith("accepted: a page") for note in judgement.notes) == (verdict == "PASS")
 
 
+def test_the_amount_that_the_report_names_is_enough() -> None:
+    evidence = costs({"python_calls": 46.2}, base={"python_calls": 46.1})  # which differ by more than 0.1 in binary
+    assert causes(judge_evidence(evidence, [])) == ["+0.1 Python calls per row"]
+    assert judge_evidence(evidence, [AcceptedCost("python_calls", 0.1, "it is worth it")]).verdict == "PASS"
+
+
 def test_the_statement_that_came_is_named() -> None:
     evidence = costs({"sql_statements": 4.0})
     changed = {**PROMISE, "statements": ["BEGIN", "INSERT", "SELECT ?", "COMMIT"]}
@@ -178,6 +185,7 @@ def test_the_statement_that_came_is_named() -> None:
         ({"connections_left_open": 1}, "does not close"),
         ({"files_left_beside_the_database": ["-queue", "-wal"]}, "other files"),
         ({"rows_kept_of_2": 1}, "not in the table exactly once"),
+        ({"busy_timeout": None}, "shorter time"),
         ({"seconds_until_all_had_their_turn": 0.4}, "does not wake the next"),
     ],
 )
@@ -210,6 +218,33 @@ def test_a_sample_that_fails_on_the_head_alone_is_a_failure_with_its_last_line()
     judgement = judge_evidence(evidence, [])
     assert judgement.verdict == "PASS"
     assert "nothing to compare with" in judgement.notes[0]
+
+
+def test_a_row_lost_in_one_of_two_samples_is_enough() -> None:
+    evidence = promises()
+    evidence.promises[0].head = [value(**PROMISE), value(**{**PROMISE, "rows kept of 2": 1})]
+    assert "not in the table exactly once" in causes(judge_evidence(evidence, []))[0]
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "verdict"), [(0, 6, "NEW FAILURE"), (0, 1, "INCONCLUSIVE"), (1, 1, "PASS"), (3, 0, "PASS")]
+)
+def test_a_sample_that_fails_now_and_then_is_judged_by_how_often(base: int, head: int, verdict: str) -> None:
+    def answers(failed: int) -> list[dict[str, Any]]:
+        return [{"error": "ValueError: now and then"}] * failed + [value(**PROMISE)] * (8 - failed)
+
+    evidence = promises()
+    evidence.promises[0] = Series(PROMISES[1], answers(base), answers(head))
+    judgement = judge_evidence(evidence, [])
+    assert judgement.verdict == verdict
+    assert all(one.cause == "ValueError: now and then" for one in (*judgement.findings, *judgement.suspicions))
+    assert [note for note in judgement.notes if "some samples failed" in note] or verdict != "PASS"
+
+
+def test_an_error_on_the_base_hides_no_broken_promise() -> None:
+    evidence = promises(journal_mode="delete")
+    evidence.promises[0].base[0] = {"error": "it did not end within 20 s", "timed out": True}
+    assert "another journal mode" in causes(judge_evidence(evidence, []))[0]
 
 
 # ---------------------------------------------------------------------------------------------------------- failures
@@ -264,11 +299,43 @@ def test_one_lost_or_doubled_row_is_enough(wrong: dict[str, int]) -> None:
     assert judge_evidence(failing(0, 1, 10, (0, 0, 20), **wrong), []).verdict == "NEW FAILURE"
 
 
-def test_a_head_that_hangs_is_a_failure() -> None:
-    evidence = failing(0, 0, 2)
-    evidence.failures[0].head = [{"error": "it did not end within 30 s", "timed out": True}] * 2
+def test_a_lost_row_is_enough_where_rows_fail_on_the_base_every_time() -> None:
+    evidence = failing(3, 3, 3)
+    evidence.failures[0].head[1] = burst(failed=1, lost=1)
+    judgement = judge_evidence(evidence, [])
+    assert (judgement.verdict, len(judgement.findings)) == ("NEW FAILURE", 1)
+    assert "1 of 24 rows lost without an error" in judgement.findings[0].cause
+    assert judgement.failures[0][1:] == ("3 of 3 (3 of 24 rows)", "3 of 3 (3 of 24 rows)")
+
+
+def test_a_lost_row_is_enough_where_a_time_is_measured_again() -> None:
+    evidence = slower(1.30, 1.0)
+    evidence.confirmed_times[0].head[3] = burst(lost=1)
+    assert judge_evidence(evidence, []).verdict == "NEW FAILURE"
+
+
+HANGS = {"error": "it did not end within 30 s", "timed out": True}
+
+
+@pytest.mark.parametrize("base", [0, 2])
+def test_a_head_that_hangs_is_a_failure_wherever_the_base_fails(base: int) -> None:
+    evidence = failing(base, 0, 2)
+    evidence.times = []  # sampling has ended there
+    evidence.failures[0].head = [HANGS] * 2
+    evidence.hangs = [evidence.failures[0]] * 2
     judgement = judge_evidence(evidence, [])
     assert (judgement.verdict, causes(judgement)) == ("NEW FAILURE", ["it did not end within 30 s"])
+    assert (judgement.notes, judgement.suspicions) == ([], [])
+
+
+def test_one_sample_that_did_not_end_is_to_be_looked_at_again() -> None:
+    evidence = failing(0, 0, 2, (0, 0, 3))
+    evidence.failures[0].head[1] = HANGS
+    evidence.hangs = [evidence.failures[0]]
+    evidence.confirmed_failures[0].base[0] = HANGS
+    judgement = judge_evidence(evidence, [])
+    assert (judgement.verdict, causes(judgement)) == ("PASS", [])
+    assert "not more often when looked at again" in judgement.notes[0]
 
 
 def test_what_the_head_can_no_longer_do_is_a_failure() -> None:
