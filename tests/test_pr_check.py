@@ -69,7 +69,7 @@ def test_the_short_form_of_the_selftest(laboratory: Laboratory, small: None, raw
     assert broken["cause"].startswith("NameError")
     written = selftest.table(raw)
     assert "| all | 1 | 0 | 0.0% to 97.5% | 0 | 0 |" in written
-    assert "4 of 4 caught, 4 with the right cause" in written
+    assert "4 of 4 found with the right verdict, 4 with the right cause" in written
     assert_nothing_is_left(laboratory)
 
 
@@ -156,7 +156,8 @@ def test_a_full_disk_and_a_second_check_are_refused(
 def test_benchmarks_that_the_base_does_not_suit_are_named(
     laboratory: Laboratory, clone: Path, small: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    broken = laboratory.commit("benchmarks/common.py", "from __future__", "import nowhere\nfrom __future__", "Break it")
+    future = "from __future__ import annotations\n"
+    broken = laboratory.commit("benchmarks/common.py", future, f"{future}import nowhere\n", "Break it")
     assert main([laboratory.base, broken, "--time-limit", "20"]) == 4
     (said,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("pr_check: ")]
     assert said.startswith(f"pr_check: the head's benchmarks beside the base {laboratory.base[:8]} cannot be sampled")
