@@ -244,11 +244,11 @@ def _calibrated(laboratory: Laboratory, cell: Cell, place: str, percent: float) 
     name = f"{laboratory.base[:12]} {cell.name} {place}"
     if name not in amounts:
         amount = {"lock": 50.0, "python": 5000.0, "commit": 50.0}[place]
-        for _ in range(2):  # the second time near to what is wanted
+        for rounds in (1, 4):  # the second time near to what is wanted, and more closely
             with laboratory.sides(laboratory.slowdown(place, amount)) as (base, head):
                 sampling = Sampling(base, head, random.Random(1), 0.0, lambda _what, _done: None)
                 series = Series(cell)
-                for _ in range(100 if "100" in cell.name else 250):
+                for _ in range(rounds * (60 if "100" in cell.name else 150)):
                     sampling.add_pair(series)
             factor, _, _ = judge.hodges_lehmann(judge.log_ratios(*series.times()), 0.95)
             amount *= 0.05 / max(factor, 0.005)

@@ -97,11 +97,17 @@ def test_five_percent_is_found_among_ten_percent_of_noise() -> None:
 
 
 def test_a_change_below_the_benchmarks_own_noise_is_none() -> None:
-    restless = [1.0, 1.5] * 20  # differs from itself by half
-    change = judge.compare(restless, [1.1 * time for time in restless])
+    change = judge.compare([1.0] * 40, [1.01, 1.2] * 20)  # pairs that differ from each other by more than from nothing
     assert change.chance < 1e-6
-    assert change.factor < change.floor
+    assert 1.09 < change.factor < change.floor
     assert not is_slower(change, 0.01)
+
+
+def test_what_both_sides_share_is_no_noise_of_the_pairs() -> None:
+    restless = [1.0, 1.5] * 20
+    change = judge.compare(restless, [1.1 * time for time in restless])
+    assert change.floor == pytest.approx(1)
+    assert is_slower(change, 0.01)
 
 
 # Of 12 pairs hardly one meets the heavy tails, which spoil the test then and again: more was promised than is kept.
