@@ -166,7 +166,8 @@ def same(laboratory: Laboratory, count: int, loaded: bool, limit: float, raw: Pa
     for _ in range(count):
         with load() if loaded else nothing():
             result = laboratory.check(head, "--time-limit", f"{limit:g}")
-        keep({"kind": "same", "loaded": loaded, "limit": limit, **_short(result)}, raw)
+        version = {"base": laboratory.base[:7], "loaded": loaded, "limit": limit}
+        keep({"kind": "same", **version, **_short(result)}, raw)
         _say(f"same{' (loaded)' if loaded else ''}: status {result['status']}, {result['seconds']:.0f} s")
 
 
@@ -211,6 +212,7 @@ def power(laboratory: Laboratory, cell: str, place: str, percent: float, count: 
             keep(
                 {
                     "kind": "power",
+                    "base": laboratory.base[:7],
                     "cell": cell,
                     "place": place,
                     "percent": percent,
