@@ -1,9 +1,9 @@
 """Bursts: N processes insert one row each into the same file at the same moment.
 
 One writer at a time holds SQLite's lock; the others sleep and try again, 1 ms at first and 100 ms in the end, until the
-busy timeout. So the number that gets through is about the timeout divided by the time of a commit, and with 5 s the
-failures begin between 250 and 500 workers: hence sizes on both sides of that. Counting errors is not enough: an insert
-that returned counts only when its row is in the table.
+busy timeout. So at most as many get through as commits fit into the timeout, and fewer, since often all sleep: with 5 s
+the failures begin between 50 and 250 workers: hence sizes on both sides of that. Counting errors is not enough: an
+insert that returned counts only when its row is in the table.
 """
 
 from __future__ import annotations

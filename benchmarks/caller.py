@@ -40,7 +40,7 @@ class NaiveBurst(_Bursts):
     params = (WORKERS,)
     param_names = ("workers",)
 
-    version = "3"
+    version = "4"
 
     def setup_cache(self) -> None:
         """Have asv run the whole class in one folder (see common)."""
@@ -74,7 +74,8 @@ def _naive_burst(workers: int) -> Report:
     script = (
         "import json, sys; from sqlite_writes import generate_example_rows; "
         "from sqlite_writes.naive import naive_burst; "
-        "bursts = [naive_burst(sys.argv[1] + n, generate_example_rows(int(n))) for n in sys.argv[2:]]; "
+        "bursts = [naive_burst(sys.argv[1] + str(place), generate_example_rows(int(n))) "
+        "for place, n in enumerate(sys.argv[2:])]; "
         "print(json.dumps(dict(zip(('failed', 'lost'), bursts[-1]))))"
     )
     with database_path() as database:

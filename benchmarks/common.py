@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # A commit that does not know a name, and a SQLite that cannot write so, show n/a there.
 SETTINGS = ["default", "wal", "wal-normal", "patient", "queued", "grouped", "concurrent"]
 
-# 1 and 5: nobody waits long. 50 to 250: the usual worry. 500: where failures begin. 1000: twice that.
+# 1 and 5: nobody waits long. 50 to 250: the usual worry, and where failures begin. 500, 1000: far beyond.
 WORKERS = [1, 5, 50, 100, 250, 500, 1000]
 
 # "disk" is the project's, "memory" is /dev/shm, where a sync costs nothing.

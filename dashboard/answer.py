@@ -194,7 +194,7 @@ def _show(cell: Cell | None) -> Text:
         return Text("n/a", style="dim")
     if cell.failed is None or cell.lost is None:
         return Text("benchmark failed", style="bold red")
-    style = "bold red" if cell.lost else "yellow" if cell.failed else "green"
+    style = "bold red" if cell.lost or cell.duplicated else "yellow" if cell.failed else "green"
     return Text(f"{number_of_rows(cell.failed)} / {number_of_rows(cell.lost)}", style=style)
 
 

@@ -72,7 +72,7 @@ def _read(file: Path, largest: int) -> str:
 
 
 def main(folder: str) -> int:
-    """Use what the runner says of itself; 1 and one line if there is no comment."""
+    """Use what the runner says of itself; 1 and one line if there is no comment where there should be one."""
     environment = os.environ
     try:
         done = comment(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .side import Answer, Side
 
 # A change that is worth an alarm; a benchmark is decided once it surely changed by less. It is asked at several looks,
-# and few pairs know their own spread badly: of changes by that much, one in fifty was taken for less with 0.995.
+# and few pairs know their own spread badly: with 0.995, 2 of 59 changes by that much were taken for less.
 TARGET = 1.05
 SURELY = 0.999
 
@@ -103,7 +103,7 @@ class Evidence:
     times: list[Series] = field(default_factory=list)
     confirmed_times: list[Series] = field(default_factory=list)
     confirmed_failures: list[Series] = field(default_factory=list)
-    hangs: list[Series] = field(default_factory=list)
+    hangs: Series | None = None
     flagged: dict[str, float] = field(default_factory=dict)
     suspected: set[str] = field(default_factory=set)
     cut_short: set[str] = field(default_factory=set)
@@ -278,10 +278,10 @@ class Sampling:
             self._timeouts["base"] += 1
         elif series.head[-1].get("timed out"):
             self._timeouts["head"] += 1
-            self.evidence.hangs.append(series)
         if self._timeouts["base"] >= MOST_TIMEOUTS:
             raise SetUpError(f"{series.cell.name} hangs on the base: {series.base[-1]['error']}")
         if self._timeouts["head"] >= MOST_TIMEOUTS:
+            self.evidence.hangs = series
             raise HeadHangsError
 
     def _measure_control(self) -> None:

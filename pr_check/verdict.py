@@ -11,7 +11,6 @@ from .findings import Finding, Judgement, Timing
 from .sampling import (
     CONFIRMATION_LEVEL,
     FEWEST_PAIRS,
-    MOST_TIMEOUTS,
     SCREENING_LEVEL,
     VARYING,
     Evidence,
@@ -166,7 +165,6 @@ def _values(series: Series, judgement: Judgement) -> tuple[list[Any], list[Any]]
 
 def _judge_failures(evidence: Evidence, judgement: Judgement) -> None:
     confirmations = {series.cell.name: series for series in evidence.confirmed_failures}
-    hanging = {series.cell.name for series in evidence.hangs if len(evidence.hangs) >= MOST_TIMEOUTS}
     measured_again = {series.cell.name: series for series in evidence.confirmed_times}
     for series in (*evidence.failures, *evidence.times):
         name = series.cell.name
@@ -184,18 +182,17 @@ def _judge_failures(evidence: Evidence, judgement: Judgement) -> None:
                 Finding("failure", series.cell.name, "possible", "not possible", "", "every sample", True,
                         str(series.head[-1]["not possible"]))
             )  # fmt: skip
-        elif (is_suspect(series) and name not in hanging) or _are_impossible(both):
+        elif (is_suspect(series) and series is not evidence.hangs) or _are_impossible(both):
             _judge_suspect(series, fresh, both, evidence, judgement)
 
 
 def _judge_hangs(evidence: Evidence, judgement: Judgement) -> None:
     """A head whose samples did not end: sampling has stopped, whatever else was to be sampled."""
-    named = {finding.benchmark for finding in judgement.findings}
-    if len(evidence.hangs) >= MOST_TIMEOUTS and not named & {series.cell.name for series in evidence.hangs}:
-        series = evidence.hangs[-1]
+    series = evidence.hangs
+    if series is not None and series.cell.name not in {finding.benchmark for finding in judgement.findings}:
         judgement.findings.append(
             Finding("failure", series.cell.name, "ends", "does not end", "",
-                    f"{len(evidence.hangs)} samples of the head, and not of the base", True, _why(series.head[-1:]))
+                    "two samples of the head did not end", True, _why(series.head[-1:]))
         )  # fmt: skip
 
 
@@ -212,6 +209,7 @@ def _failed(answers: list[Answer], failed: int, count: int) -> str:
 def _judge_suspect(series: Series, fresh: Series, both: Series, evidence: Evidence, judgement: Judgement) -> None:
     (base, base_count), (head, head_count) = both.failed()
     chance = judge.fails_more(*fresh.failed()) if fresh.base else 1.0
+    was_cut_short = series.cell.name in evidence.cut_short or evidence.hangs is not None
     impossible = _are_impossible(both)
     always = fails_always(series, fresh)
     confirmed = impossible or always or (bool(fresh.base) and fails_more(fresh))
@@ -234,7 +232,7 @@ def _judge_suspect(series: Series, fresh: Series, both: Series, evidence: Eviden
     )
     if confirmed:
         judgement.findings.append(finding)
-    elif series.cell.name in evidence.cut_short and (chance < STILL_SUSPECT or len(fresh.base) < 3):
+    elif was_cut_short and (chance < STILL_SUSPECT or len(fresh.base) < 3):
         judgement.suspicions.append(finding)
     else:
         judgement.notes.append(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .driver import Database, sqlite3
 from .file_lock import Queue, limit_wait, real_path, timed_out
-from .group_commit import Batch, execute_grouped
+from .group_commit import Batch, UndecidedError, execute_grouped
 from .settings import Settings, resolve_settings
 
 if TYPE_CHECKING:
@@ -328,7 +328,7 @@ def error_name(error: BaseException) -> str:
     name = getattr(error, "sqlite_errorname", None)
     if isinstance(name, str):
         return name
-    if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.ProgrammingError):
+    if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, (sqlite3.ProgrammingError, UndecidedError)):
         message = str(error)
         return next((name for text, name in _NAME_BY_MESSAGE.items() if text in message), "SQLITE_ERROR")
     return type(error).__name__

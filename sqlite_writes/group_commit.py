@@ -144,7 +144,7 @@ class Batch(FileLock):
                 with closing(sqlite3.connect(self.database, timeout=time_left(deadline))) as connection:
                     committed = _is_committed(connection, self.identity)
             except sqlite3.Error as error:
-                raise UndecidedError(f"the database does not tell whether it was committed: {error}") from error
+                raise UndecidedError("the database does not tell whether it was committed") from error
             deleted = os.fstat(self.descriptor).st_nlink == 0
             mark = _COMMITTED if committed else self.header()[0]  # the next leader sets it before it deletes the file
             if mark == _OPEN or (mark == _CLAIMED and not deleted):

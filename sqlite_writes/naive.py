@@ -10,9 +10,9 @@ workers write, no lock tells it of them: it takes itself for the last user and d
 succeed, in a file without a name (https://sqlite.org/howtocorrupt.html, section 2.6). Measured on 3.11: with the
 caller's collector off during the burst all 500 rows stay; with it on, 11 to 21 of them.
 
-Now and then (in two of 220 bursts of 500 on 3.13) workers die besides, of SIGBUS: most likely another opens the file,
-finds no lock on the WAL's index, takes it for a dead process's and truncates it while it is mapped. ``Pool.map`` then
-waits for their answer for ever (https://github.com/python/cpython/issues/66587). Here the wait ends: the row failed.
+Now and then workers die besides, of SIGBUS: most likely another opens the file, finds no lock on the WAL's index, takes
+it for a dead process's and truncates it while it is mapped. ``Pool.map`` then waits for their answer for ever
+(https://github.com/python/cpython/issues/66587): two of 220 bursts of 500 did not end, on 3.13. Here the row failed.
 """
 
 from __future__ import annotations

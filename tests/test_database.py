@@ -25,6 +25,7 @@ from sqlite_writes import (
 )
 from sqlite_writes.cost import _every_connection
 from sqlite_writes.database import check_library, connect, count_rows, read_then_insert_row, trace_insert
+from sqlite_writes.group_commit import UndecidedError
 
 
 def ask(database: str, question: str) -> list[tuple[object, ...]]:
@@ -173,6 +174,8 @@ def test_errors_have_sqlites_names_with_and_without_pythons_help() -> None:
     assert error_name(sqlite3.OperationalError("database '/a': disk I/O error")) == "SQLITE_IOERR"
     assert error_name(sqlite3.OperationalError("no such table: x")) == "SQLITE_ERROR"
     assert error_name(OSError("x")) == "OSError"
+    undecided = UndecidedError("who knows: database is locked")  # whoever takes it for that inserts twice
+    assert error_name(undecided) == "UndecidedError"
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="the extended code is not handed on before Python 3.11")

@@ -322,7 +322,7 @@ def test_a_head_that_hangs_is_a_failure_wherever_the_base_fails(base: int) -> No
     evidence = failing(base, 0, 2)
     evidence.times = []  # sampling has ended there
     evidence.failures[0].head = [HANGS] * 2
-    evidence.hangs = [evidence.failures[0]] * 2
+    evidence.hangs = evidence.failures[0]
     judgement = judge_evidence(evidence, [])
     assert (judgement.verdict, causes(judgement)) == ("NEW FAILURE", ["it did not end within 30 s"])
     assert (judgement.notes, judgement.suspicions) == ([], [])
@@ -331,7 +331,6 @@ def test_a_head_that_hangs_is_a_failure_wherever_the_base_fails(base: int) -> No
 def test_one_sample_that_did_not_end_is_to_be_looked_at_again() -> None:
     evidence = failing(0, 0, 2, (0, 0, 3))
     evidence.failures[0].head[1] = HANGS
-    evidence.hangs = [evidence.failures[0]]
     evidence.confirmed_failures[0].base[0] = HANGS
     judgement = judge_evidence(evidence, [])
     assert (judgement.verdict, causes(judgement)) == ("PASS", [])
