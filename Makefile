@@ -9,7 +9,7 @@ ASV := $(BIN)/python -m asv
 
 # The quick set: fewer bursts a cell, and the cells that answer the question. The full set is all of it, as plain asv
 # run has it.
-QUICK := --bench "burst\.Burst\.(time_burst|track_(failed|lost)_rows)\((250, '(default|grouped)'|500, '(default|wal|wal-normal|grouped)')\)" \
+QUICK := --bench "burst\.Burst\.(time_burst|track_(failed|lost|duplicated)_rows)\((250, '(default|grouped)'|500, '(default|wal|wal-normal|grouped)')\)" \
          --bench "caller\.NaiveBurst\..*\(500\)" --bench "cost\.Library"
 
 .PHONY: help bench bench-full check-pr history dashboard test

@@ -53,7 +53,7 @@ class BurstReport:
     """
 
     settings: Settings
-    outcomes: tuple[Outcome[InsertTrace], ...]
+    outcomes: tuple[Outcome[InsertTrace | None], ...]
     copies: tuple[int, ...]
 
     @property
@@ -112,7 +112,10 @@ class BurstReport:
 
     @property
     def phases(self) -> dict[str, float | None]:
-        """Where the time of an acknowledged insert went: the median of each part that ``InsertTrace`` describes."""
+        """Where the time of an acknowledged insert went: the median of each part that ``InsertTrace`` describes.
+
+        None for each with ``grouped``, and if nothing was acknowledged.
+        """
         moments = ("called", "opened", "locked", "committed", "closed")
         parts = zip(("open", "wait for the lock", "write and sync", "close"), moments, moments[1:])
         return {
@@ -186,6 +189,7 @@ class BurstReport:
 
     def __str__(self) -> str:
         settings = self.settings
+        parts = [f"{name} {_text(median)}" for name, median in self.phases.items() if median is not None]
         return "\n".join(
             [
                 self._verdict(),
@@ -193,7 +197,7 @@ class BurstReport:
                     f"  burst {_text(self.burst_time)}, insert median {_text(self.quantile(0.5))}, "
                     f"p99 {_text(self.quantile(0.99))}, slowest {_text(self.slowest)}"
                 ),
-                "  of which " + ", ".join(f"{name} {_text(median)}" for name, median in self.phases.items()),
+                *(["  of which " + ", ".join(parts)] if parts else []),
                 f"  start spread {_text(self.start_spread)}, peak in flight {self.peak_in_flight}"
                 + (f", {self.retries} retries" if self.retries else ""),
                 (
@@ -212,7 +216,7 @@ class BurstReport:
             f"{self.recovered} recovered, {self.duplicated} duplicated"
         )
 
-    def _pairs(self) -> Iterable[tuple[Outcome[InsertTrace], int]]:
+    def _pairs(self) -> Iterable[tuple[Outcome[InsertTrace | None], int]]:
         return zip(self.outcomes, self.copies)
 
     def _traces(self) -> list[InsertTrace]:
@@ -299,7 +303,7 @@ def _checked(rows: Iterable[Row]) -> Sequence[Row]:
     return rows
 
 
-def _reason(outcome: Outcome[InsertTrace]) -> str:
+def _reason(outcome: Outcome[InsertTrace | None]) -> str:
     if outcome.killed_by is not None:
         named = {number.value: number.name for number in signal.Signals}
         return f"killed by {named.get(outcome.killed_by, f'signal {outcome.killed_by}')}"

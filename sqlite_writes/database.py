@@ -182,14 +182,13 @@ def insert_row(database: Database, row: Row, settings: str | Settings = "default
     trace_insert(database, row, settings)
 
 
-def trace_insert(database: Database, row: Row, settings: str | Settings = "default") -> InsertTrace:
-    """Do what ``insert_row`` does, and say when each part of it was done."""
+def trace_insert(database: Database, row: Row, settings: str | Settings = "default") -> InsertTrace | None:
+    """Do what ``insert_row`` does, and say when each part was done; None with ``grouped``, where others may do it."""
     settings = resolve_settings(settings)
     called = time.monotonic()
     if settings.queue == "group":
-        locked = execute_grouped(database, INSERT_ROW, row, settings.busy_timeout)
-        committed = time.monotonic()
-        return InsertTrace(called, called, locked, committed, committed, 0)
+        execute_grouped(database, INSERT_ROW, row, settings.busy_timeout)
+        return None
     with ExitStack() as files:
         connection = files.enter_context(closing(connect(database, settings)))
         if settings.queue == "lock":
@@ -272,7 +271,10 @@ def warm_up(settings: str | Settings = "default") -> None:
 
     settings = resolve_settings(settings)
     memory = "/dev/shm"  # noqa: S108
-    with tempfile.TemporaryDirectory(dir=memory if os.path.isdir(memory) else None) as folder, ExitStack() as files:
+    with (
+        tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK | os.X_OK) else None) as folder,
+        ExitStack() as files,
+    ):
         database = real_path(folder) + "/warm.db"
         create_table(database, settings)
         insert_row(database, ("warm",), settings)

@@ -111,8 +111,6 @@ class Queue(FileLock):
     them may be served first.
     """
 
-    since = 0.0  # the moment when it became ours
-
     def __init__(self, database: str) -> None:
         self.database, self.path = database, f"{database}-queue"
 
@@ -124,7 +122,6 @@ class Queue(FileLock):
             if not self.acquire() and not (time_left(deadline) and self.acquire_by(deadline)):
                 return False
             if self.is_current():
-                self.since = self.since or time.monotonic()
                 return True
             self.close()  # someone deleted it: those who come now wait for another
 
@@ -186,7 +183,8 @@ def real_path(database: Database) -> str:
 def _file_system(device: int) -> str | None:
     """The kind of file system that the device is, if it is no disk's and Linux tells."""
     if not os.major(device):
-        with suppress(FileNotFoundError), open("/proc/self/mountinfo") as mounts:  # macOS does not tell
+        # macOS does not tell.
+        with suppress(FileNotFoundError), open("/proc/self/mountinfo", errors="replace") as mounts:
             kinds = {mount.split()[2]: mount.partition(" - ")[2].split()[0] for mount in mounts}
             return kinds.get(f"0:{os.minor(device)}")
     return None

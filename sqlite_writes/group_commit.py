@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from .driver import Database, Parameters, sqlite3
-from .file_lock import FileLock, Queue, limit_wait, real_path, time_left, timed_out
+from .file_lock import LOOK_AGAIN, FileLock, Queue, limit_wait, real_path, time_left, timed_out
 from .settings import check_timeout
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class Batch(FileLock):
                 if self.acquire(shared=True):  # nobody leads it
                     return self._fate(deadline)
                 # Its leader is about to open it, or to rename it. Many that look often would keep it from a processor.
-                time.sleep(min(pause := 2 * pause, time_left(deadline)))
+                time.sleep(min(pause := min(2 * pause, LOOK_AGAIN), time_left(deadline)))
             self.listen()
             # Open as before: then the bell is this batch's, and not the next one's.
             if self.header()[0] == _OPEN and not self.add(packed):
@@ -158,25 +158,29 @@ class Batch(FileLock):
 
     def _commit(self, deadline: float) -> list[int]:
         """Commit what has been added, in one transaction, less what fails of it; the starts of what was committed."""
-        while True:
-            start = 0
-            try:
-                with _transaction(self.database, deadline, _CREATE) as connection:
-                    statements = self._claim(connection)
-                    for start, packed in statements:  # noqa: B007 the one that failed is refused
-                        connection.execute(*_FROM_JSON.decode(packed.decode())).fetchall()
-                    start = 0
-                    if statements:
-                        connection.execute("REPLACE INTO _sqlite_writes_batch VALUES (1, ?)", (self.identity,))
-                with suppress(OSError):  # it is committed: if the files cannot say so, the database does
-                    if self.header()[0] == _CLAIMED:
-                        self.set_mark(_COMMITTED)
-                    os.unlink(f"{self.database}-commit")
-                return [start for start, _ in statements]
-            except Exception:
-                if not start:
-                    raise
-                self.set_mark(_REFUSED, start)  # and all anew: a statement may fail half done, or roll all back itself
+        failed = [True]
+        while any(failed):
+            with _transaction(self.database, deadline, _CREATE) as connection:
+                statements = self._claim(connection)
+                # None is executed after one that itself rolled all back.
+                failed = [connection.in_transaction and self._fails(connection, *one) for one in statements]
+                if any(failed):
+                    connection.rollback()  # and all anew, without those: a statement may fail half done
+                elif statements:
+                    connection.execute("REPLACE INTO _sqlite_writes_batch VALUES (1, ?)", (self.identity,))
+        with suppress(OSError):  # it is committed: if the files cannot say so, the database does
+            if self.header()[0] == _CLAIMED:
+                self.set_mark(_COMMITTED)
+            os.unlink(f"{self.database}-commit")
+        return [start for start, _ in statements]
+
+    def _fails(self, connection: sqlite3.Connection, start: int, packed: bytes) -> bool:
+        """Execute the statement whose record starts there; True, and it is refused, if that fails."""
+        with suppress(sqlite3.Error, sqlite3.Warning, Warning, ValueError, OverflowError):
+            connection.execute(*_FROM_JSON.decode(packed.decode())).fetchall()
+            return False
+        self.set_mark(_REFUSED, start)
+        return True
 
     def _claim(self, connection: sqlite3.Connection) -> list[tuple[int, bytes]]:
         """Let nobody join any more, and give the statements to commit, each with the start of its record.
@@ -222,7 +226,7 @@ class Batch(FileLock):
                 os.unlink(self.path)
 
 
-def execute_grouped(database: Database, sql: str, parameters: Parameters = (), timeout: float = 60.0) -> float:
+def execute_grouped(database: Database, sql: str, parameters: Parameters = (), timeout: float = 60.0) -> None:
     """Execute one INSERT, REPLACE, UPDATE or DELETE, and return when a commit that holds it has been synced.
 
     Statements that wait at the same time, of whatever processes and threads, are committed together, each exactly once.
@@ -230,7 +234,6 @@ def execute_grouped(database: Database, sql: str, parameters: Parameters = (), t
     ``database is locked`` if it was not committed within ``timeout`` seconds, and then it never will be;
     ``UndecidedError`` if that could not be found out. ``ValueError`` for a statement of another kind, and what
     ``real_path`` raises. docs/group_commit.md has the whole promise.
-    Gives the moment, on ``time.monotonic``, when the statement's turn came.
     """
     if not re.match(r"\s*(INSERT|REPLACE|UPDATE|DELETE|WITH)\b", sql, re.IGNORECASE):
         raise ValueError(f"statement {sql[:80]!r} does not begin with INSERT, REPLACE, UPDATE, DELETE or WITH")
@@ -248,14 +251,14 @@ def execute_grouped(database: Database, sql: str, parameters: Parameters = (), t
                 raise timed_out(queue, timeout)
             with _transaction(path, deadline) as connection:
                 connection.execute(sql, parameters).fetchall()
-        return queue.since or time.monotonic()
 
 
 @contextmanager
 def _transaction(database: str, deadline: float, *first: str) -> Iterator[sqlite3.Connection]:
     """A connection in a transaction that has the write lock, and is synced and committed if nothing is raised."""
-    with closing(sqlite3.connect(database, timeout=time_left(deadline), isolation_level=None)) as connection:
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
         for statement in ("PRAGMA synchronous = FULL", *first, "BEGIN IMMEDIATE"):
+            limit_wait(connection, deadline)  # it begins anew with each
             connection.execute(statement)
         yield connection
         limit_wait(connection, deadline)

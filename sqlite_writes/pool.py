@@ -176,6 +176,7 @@ class _Record:
 
 def _start_launcher(job: _Job, control: int, report: int, _: tuple[int, int]) -> tuple[int, bytes]:
     """Start a fresh interpreter as the launcher; its process id and what to write into its control pipe."""
+    from fcntl import F_DUPFD, fcntl
     from multiprocessing import process
     from subprocess import _args_from_interpreter_flags  # type: ignore[attr-defined]  # as multiprocessing does
 
@@ -194,17 +195,23 @@ def _start_launcher(job: _Job, control: int, report: int, _: tuple[int, int]) ->
         ) from error
     main = _origin_of_main() if b"__main__" in pickled_job else None
     payload = pickle.dumps(sys.path) + pickle.dumps(main) + pickled_job
-    arguments = ["-c", _BOOTSTRAP, str(control), str(report), repr(job.deadline)]
-    for descriptor in (control, report):
-        os.set_inheritable(descriptor, True)
-    # A process group of its own keeps a terminal's Ctrl-C from the workers: the caller alone decides what to do.
-    pid = os.posix_spawn(
-        sys.executable,
-        [sys.executable, *_args_from_interpreter_flags(), *arguments],
-        os.environ,
-        file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)],
-        setpgroup=0,
-    )
+    # Inheritable, and none of them in the place of a standard stream that the caller has closed.
+    inherited = [fcntl(end, F_DUPFD, 3) for end in (control, report)]
+    try:
+        # A process group of its own keeps a terminal's Ctrl-C from the workers: the caller alone decides what to do.
+        pid = os.posix_spawn(
+            sys.executable,
+            [
+                *(sys.executable, *_args_from_interpreter_flags(), "-c", _BOOTSTRAP),
+                *(*map(str, inherited), repr(job.deadline)),
+            ],
+            os.environ,
+            file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)],
+            setpgroup=0,
+        )
+    finally:
+        for descriptor in inherited:
+            os.close(descriptor)
     return pid, payload
 
 

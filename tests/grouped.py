@@ -54,6 +54,11 @@ def _die_at_commit(path: str) -> None:
         die()
 
 
+def _die_in_transaction(connection: Any, _deadline: float) -> None:
+    if connection.in_transaction:
+        die()
+
+
 def _write_half_and_die(batch: Batch, packed: bytes) -> None:
     # With the checksum that the module uses, which may be the one of a safeguard that was removed.
     record = group_commit._RECORD.pack(batch.identity, b"p", len(packed), vars(group_commit)["crc32"](packed)) + packed
@@ -71,7 +76,7 @@ LEADER_STEPS: dict[str, Callable[[], None]] = {
     "with the batch claimed": lambda: after(Batch, "set_mark", die),
     "with the batch renamed": lambda: after(os, "rename", die),
     "with the statements read": lambda: after(Batch, "_claim", die),
-    "after the inserts, before the commit": lambda: before(group_commit, "limit_wait", die),
+    "after the inserts, before the commit": lambda: before(group_commit, "limit_wait", _die_in_transaction),
     "after the commit, before the note": lambda: before(Batch, "set_mark", _die_at_mark(b"d")),
     "after the note, before the file is removed": lambda: before(os, "unlink", _die_at_commit),
     "after the file is removed": lambda: before(Batch, "_remove", die),

@@ -15,7 +15,7 @@ from contextlib import closing
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Callable
+from typing import TYPE_CHECKING, Callable
 
 import pytest
 
@@ -31,14 +31,16 @@ from sqlite_writes import (
     insert_rows_in_parallel,
     row_count,
 )
-from sqlite_writes.database import InsertTrace
 
 from .conftest import PROJECT, READS_PROC, run_script, wait_until
+
+if TYPE_CHECKING:
+    from sqlite_writes.database import InsertTrace
 
 Living = Callable[[], list[int]]
 
 
-def returned(started: float, ended: float) -> Outcome[InsertTrace]:
+def returned(started: float, ended: float) -> Outcome[InsertTrace | None]:
     return Outcome("returned", pid=1, ready=0.0, started=started, ended=ended)
 
 
@@ -129,12 +131,12 @@ def test_a_row_that_is_in_the_table_more_often_than_inserted_is_duplicated(datab
 
 
 def test_times_and_overlap_are_derived_from_the_outcomes() -> None:
-    outcomes = (
+    outcomes: tuple[Outcome[InsertTrace | None], ...] = (
         returned(10.0, 11.0),
         returned(10.5, 14.0),
         returned(11.0, 11.5),
-        Outcome[InsertTrace]("killed", pid=1, killed_by=9, ready=0.0, started=13.0),
-        Outcome[InsertTrace]("raised", pid=1, exception=sqlite3.OperationalError("database is locked")),
+        Outcome("killed", pid=1, killed_by=9, ready=0.0, started=13.0),
+        Outcome("raised", pid=1, exception=sqlite3.OperationalError("database is locked")),
     )
     report = BurstReport(SETTINGS["default"], outcomes, (1, 0, 1, 1, 0))
     assert report.burst_time == 4.0
@@ -147,14 +149,17 @@ def test_times_and_overlap_are_derived_from_the_outcomes() -> None:
 
 
 def test_a_burst_in_which_nothing_ended_has_no_times() -> None:
-    report = BurstReport(SETTINGS["default"], (Outcome[InsertTrace]("timed out", pid=1),), (0,))
+    report = BurstReport(SETTINGS["default"], (Outcome("timed out", pid=1),), (0,))
     assert report.burst_time is report.start_spread is report.slowest is None
     assert "burst n/a" in str(report)
     assert report.errors == {"timed out": 1}
 
 
 def test_a_row_that_vanished_although_it_was_there_before_is_lost() -> None:
-    outcomes = (returned(1.0, 2.0), Outcome[InsertTrace]("killed", pid=1, killed_by=40, ready=0.0))
+    outcomes: tuple[Outcome[InsertTrace | None], ...] = (
+        returned(1.0, 2.0),
+        Outcome("killed", pid=1, killed_by=40, ready=0.0),
+    )
     report = BurstReport(SETTINGS["wal"], outcomes, (-1, 0))
     assert report.lost == 1
     assert report.errors == {"killed by signal 40": 1}

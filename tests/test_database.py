@@ -121,6 +121,7 @@ def test_an_inserts_moments_are_in_order_and_the_wait_is_where_it_was(settings: 
         timer.start()
         trace = trace_insert(database, ("x",), settings)
         timer.join()
+    assert trace is not None
     assert trace.called <= trace.opened <= trace.locked <= trace.committed <= trace.closed
     assert trace.locked - trace.opened >= 0.4
     assert trace.retries == 0

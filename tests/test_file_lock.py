@@ -209,7 +209,7 @@ def test_a_network_file_system_is_refused_in_one_line_that_names_it(
     monkeypatch.setattr(os, "major", lambda _: 0)  # as those of network file systems
     line = f"36 35 0:{os.minor(os.stat(existing).st_dev)} / /mnt rw,noatime shared:1 - nfs4 host:/x rw\n"
     mounts = "1 2 0:0 / / rw - ext4 /dev/x rw\n" + line
-    monkeypatch.setattr(file_lock, "open", lambda _: io.StringIO(mounts), raising=False)
+    monkeypatch.setattr(file_lock, "open", lambda *_, **__: io.StringIO(mounts), raising=False)
     file_lock._file_system.cache_clear()
     with pytest.raises(NotImplementedError, match=r"is on a network file system \(nfs4\)") as raised:
         real_path(existing)

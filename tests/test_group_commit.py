@@ -345,6 +345,51 @@ def test_a_statement_that_fails_fails_only_its_own_call_and_as_it_would_alone(va
     assert [type(error) for error in errors] == [sqlite3.IntegrityError, type(None)]
 
 
+def test_however_many_fail_the_others_are_executed_twice_and_no_oftener(
+    values: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds = []
+    claim = Batch._claim
+
+    def count_and_claim(self: Batch, connection: sqlite3.Connection) -> list[tuple[int, bytes]]:
+        rounds.append(1)
+        return claim(self, connection)
+
+    monkeypatch.setattr(Batch, "_claim", count_and_claim)
+    execute_grouped(values, "INSERT INTO t VALUES (1)")
+    failing: list[tuple[str, object]] = [("INSERT INTO t VALUES (1)", ())] * 20
+    errors = call_together(values, [("INSERT INTO t VALUES (?)", (0,)), *failing, ("INSERT INTO t VALUES (2)", ())])
+    assert [type(error) for error in errors] == [type(None), *[sqlite3.IntegrityError] * 20, type(None)]
+    assert {value for value, _ in stored(values)} == {0, 1, 2}
+    assert len(rounds) == 2
+
+
+def test_what_fails_only_beside_one_that_fails_is_committed_all_the_same(values: str) -> None:
+    """The first leaves half of itself, which is undone; so nothing is wrong with the second."""
+    execute_grouped(values, "INSERT INTO t VALUES (1)")
+    calls: list[tuple[str, object]] = [("INSERT OR FAIL INTO t VALUES (2), (1)", ()), ("INSERT INTO t VALUES (2)", ())]
+    errors = call_together(values, [("INSERT INTO t VALUES (0)", ()), *calls])
+    assert [type(error) for error in errors] == [type(None), sqlite3.IntegrityError, type(None)]
+    assert {value for value, _ in stored(values)} == {0, 1, 2}
+
+
+def test_an_error_that_is_no_statements_ends_the_leaders_call_and_costs_no_other_row(
+    values: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the handler of a signal may raise one, at any moment."""
+
+    class Json:
+        def decode(self, text: str) -> object:
+            raise TimeoutError(text)
+
+    errors: list[BaseException | None] = []
+    with monkeypatch.context() as patch:
+        patch.setattr("sqlite_writes.group_commit._FROM_JSON", Json())
+        errors = call_together(values, [("INSERT INTO t VALUES (?)", (number,)) for number in range(3)])
+    assert [type(error) for error in errors] == [TimeoutError, type(None), type(None)]
+    assert {value for value, _ in stored(values)} == {1, 2}
+
+
 @pytest.mark.parametrize("sql", ["", "SELECT 1", "COMMIT", "PRAGMA synchronous=0", "CREATE TABLE x (y)", "-- \nINSERT"])
 def test_other_statements_are_refused_in_one_line_that_names_them(sql: str, values: str) -> None:
     with pytest.raises(ValueError, match="does not begin with INSERT, REPLACE, UPDATE, DELETE or WITH") as raised:
@@ -541,6 +586,23 @@ def test_writers_that_know_nothing_of_the_queue_are_waited_for_and_wait(values: 
         caller.join(60)
         assert caller.error is None
     assert {value for value, _ in stored(values)} == {2, 3}
+
+
+def test_beside_writers_that_know_nothing_of_the_queue_the_timeout_is_kept(group: Group) -> None:
+    """Where a statement, too, that only reads has to wait for them, and as long again."""
+    with closing(sqlite3.connect(group.database, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = delete")
+        other.execute("BEGIN EXCLUSIVE")
+        caller = Caller(group.database, INSERT, ("x",), 4.0)
+        group.queue.close()
+        began = time.monotonic()
+        caller.start()
+        time.sleep(3)
+        other.execute("COMMIT")
+        other.execute("BEGIN IMMEDIATE")
+        caller.join(60)
+        assert 3 < time.monotonic() - began < 6
+        assert isinstance(caller.error, sqlite3.OperationalError)
 
 
 def test_a_burst_of_each_queue_keeps_every_row(database: str) -> None:

@@ -148,6 +148,19 @@ def test_the_caller_keeps_no_descriptor(marked: Living) -> None:
     assert os.listdir("/dev/fd") == before
 
 
+@pytest.mark.parametrize("method", ["forkserver", "fork"])
+@pytest.mark.parametrize("closed", ["0", "0, 1, 2"])
+def test_a_caller_without_standard_streams_gets_its_outcomes(closed: str, method: str, tmp_path: Path) -> None:
+    """Whose pipes take their numbers."""
+    script = (
+        f"import os, sys; from sqlite_writes import pool_map; [os.close(one) for one in ({closed},)]\n"
+        f"results = [one.result for one in pool_map(abs, [-1, -2], start_method={method!r}, deadline=30)]\n"
+        "open(sys.argv[1], 'w').write(str(results))"
+    )
+    run_script(script, str(tmp_path / "said"))
+    assert (tmp_path / "said").read_text() == "[1, 2]"
+
+
 def test_it_works_with_more_than_1024_open_descriptors(marked: Living) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < 1400:

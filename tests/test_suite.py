@@ -236,8 +236,11 @@ def test_a_cells_metrics_come_from_the_same_bursts(settings: str, bench_folder: 
     assert slowest == of(cell.track_p99_insert(5, settings)) == [max(report["insert_times"]) for report in kept]
     assert all(longest <= report["burst_time"] for longest, report in zip(slowest, kept))
     parts = [cell.track_open, cell.track_wait_for_the_lock, cell.track_write_and_sync, cell.track_close]
-    for first_to_last in zip(*(of(part(5, settings)) for part in parts)):
-        assert 0 < sum(first_to_last) < 4 * max(slowest)
+    if settings == "grouped":  # others may do them
+        assert all(math.isnan(part(5, settings)) for part in parts)  # type: ignore[arg-type]
+    else:
+        for first_to_last in zip(*(of(part(5, settings)) for part in parts)):
+            assert 0 < sum(first_to_last) < 4 * max(slowest)
     assert all(factor > 0 for factor in of(cell.track_contention_factor(5, settings)))
     assert of(cell.track_start_spread(5, settings)) == [report["start_spread"] for report in kept]
     assert all(1 <= peak <= 5 for peak in of(cell.track_peak_in_flight(5, settings)))
