@@ -142,8 +142,8 @@ class Batch(FileLock):
         if mark == _CLAIMED:  # its leader died, or failed, after that: what its transaction wrote decides
             try:
                 with closing(sqlite3.connect(self.database, timeout=time_left(deadline))) as connection:
-                    committed = _is_committed(connection, self.identity)
-            except sqlite3.Error as error:
+                    committed = self._is_committed(connection)
+            except (sqlite3.Error, OSError) as error:
                 raise UndecidedError("the database does not tell whether it was committed") from error
             deleted = os.fstat(self.descriptor).st_nlink == 0
             mark = _COMMITTED if committed else self.header()[0]  # the next leader sets it before it deletes the file
@@ -215,8 +215,14 @@ class Batch(FileLock):
         """Mark the batch whose leader died while it committed it, before our identity replaces that one's."""
         with suppress(FileNotFoundError), closing(Batch(self.database, "-commit")) as dead:
             if dead.header()[0] == _CLAIMED:
-                dead.set_mark(_COMMITTED if _is_committed(connection, dead.identity) else _OPEN)
+                dead.set_mark(_COMMITTED if dead._is_committed(connection) else _OPEN)
             os.unlink(dead.path)
+
+    def _is_committed(self, connection: sqlite3.Connection) -> bool:
+        """Whether it is, although its leader died; and then also synced, which that may not have lived to do."""
+        with suppress(FileNotFoundError), open(f"{self.database}-wal", "rb") as wal:
+            os.fsync(wal.fileno())
+        return connection.execute("SELECT identity FROM _sqlite_writes_batch").fetchall() == [(self.identity,)]
 
     def _remove(self) -> None:
         """See to it that nobody joins any more. While it has that name, it has not been committed."""
@@ -238,8 +244,7 @@ def execute_grouped(database: Database, sql: str, parameters: Parameters = (), t
     if not re.match(r"\s*(INSERT|REPLACE|UPDATE|DELETE|WITH)\b", sql, re.IGNORECASE):
         raise ValueError(f"statement {sql[:80]!r} does not begin with INSERT, REPLACE, UPDATE, DELETE or WITH")
     check_timeout("timeout", timeout)
-    deadline = time.monotonic() + timeout
-    path = real_path(database)
+    path, deadline = real_path(database), time.monotonic() + timeout
     group, fate = f"{path}-batch", _PENDING
     with closing(Queue(path)) as queue:
         while fate == _PENDING and (os.path.exists(group) or not queue.wait()) and (data := _pack(sql, parameters)):
@@ -263,7 +268,3 @@ def _transaction(database: str, deadline: float, *first: str) -> Iterator[sqlite
         yield connection
         limit_wait(connection, deadline)
         connection.commit()
-
-
-def _is_committed(connection: sqlite3.Connection, identity: bytes) -> bool:
-    return bool(connection.execute("SELECT 1 FROM _sqlite_writes_batch WHERE identity = ?", (identity,)).fetchall())

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import sys
+from functools import partial
 from typing import Any, Callable
 
 from sqlite_writes import error_name, file_lock, group_commit, insert_row
@@ -59,12 +61,31 @@ def _die_in_transaction(connection: Any, _deadline: float) -> None:
         die()
 
 
+class _Unsynced(sqlite3.Connection):
+    """Its commits are written, and not synced."""
+
+    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+        return super().execute(sql.replace("synchronous = FULL", "synchronous = NORMAL"), *parameters)
+
+
+def do_not_sync() -> None:
+    """Have commits be written, and not synced."""
+    vars(sqlite3)["connect"] = partial(sqlite3.connect, factory=_Unsynced)
+
+
+def _die_before_the_sync() -> None:
+    do_not_sync()
+    before(Batch, "set_mark", _die_at_mark(b"d"))
+
+
 def _write_half_and_die(batch: Batch, packed: bytes) -> None:
     # With the checksum that the module uses, which may be the one of a safeguard that was removed.
     record = group_commit._RECORD.pack(batch.identity, b"p", len(packed), vars(group_commit)["crc32"](packed)) + packed
     os.write(batch.descriptor, record[: len(record) // 2])
     die()
 
+
+UNSYNCED = "after the commit is written, before it is synced"
 
 # The leader's steps in their order, and a follower's.
 LEADER_STEPS: dict[str, Callable[[], None]] = {
@@ -77,6 +98,7 @@ LEADER_STEPS: dict[str, Callable[[], None]] = {
     "with the batch renamed": lambda: after(os, "rename", die),
     "with the statements read": lambda: after(Batch, "_claim", die),
     "after the inserts, before the commit": lambda: before(group_commit, "limit_wait", _die_in_transaction),
+    UNSYNCED: _die_before_the_sync,
     "after the commit, before the note": lambda: before(Batch, "set_mark", _die_at_mark(b"d")),
     "after the note, before the file is removed": lambda: before(os, "unlink", _die_at_commit),
     "after the file is removed": lambda: before(Batch, "_remove", die),
@@ -90,11 +112,11 @@ FOLLOWER_STEPS: dict[str, Callable[[], None]] = {
 
 
 def _forget_what_is_committed() -> None:
-    group_commit._is_committed = lambda *_: False
+    Batch._is_committed = lambda *_: False  # type: ignore[method-assign]
 
 
 def _take_a_claim_for_a_commit() -> None:
-    group_commit._is_committed = lambda *_: True
+    Batch._is_committed = lambda *_: True  # type: ignore[method-assign]
 
 
 def _take_the_end_of_the_wait_for_a_commit() -> None:
@@ -103,6 +125,10 @@ def _take_the_end_of_the_wait_for_a_commit() -> None:
 
 def _believe_torn_records() -> None:
     vars(group_commit)["crc32"] = lambda _: 0
+
+
+def _do_not_sync_for_the_dead() -> None:
+    vars(os)["fsync"] = lambda _: None
 
 
 def _do_not_settle() -> None:
@@ -125,6 +151,7 @@ SAFEGUARDS: dict[str, Callable[[], None]] = {
     "a claim is not a commit": _take_a_claim_for_a_commit,
     "the end of the wait is not a commit": _take_the_end_of_the_wait_for_a_commit,
     "records have checksums": _believe_torn_records,
+    "what a dead leader wrote is synced": _do_not_sync_for_the_dead,
     "the next leader settles what a dead one left": _do_not_settle,
     "the note comes after the commit": _note_before_the_commit,
 }

@@ -76,6 +76,8 @@ def test_whoever_is_killed_at_whatever_moment_no_row_is_lost_or_there_twice(data
     assert found["acknowledged"] >= 8 * (WORKERS - KILLED)
 
 
+DATABASE = "the database"  # where a command names it
+
 HEX = r"((?:\\x[0-9a-f]{2})*)"
 
 
@@ -153,12 +155,8 @@ def rows_after_power_loss(files: dict[str, bytes], folder: Path) -> dict[str, in
 
 
 NORMAL = """
-import sqlite3
-class Weaker(sqlite3.Connection):
-    def execute(self, sql, *parameters):
-        return super().execute(sql.replace("synchronous = FULL", "synchronous = NORMAL"), *parameters)
-connect = sqlite3.connect
-sqlite3.connect = lambda *arguments, **named: connect(*arguments, factory=Weaker, **named)
+from tests.grouped import do_not_sync
+do_not_sync()
 """
 INSERT = """
 import os, sys
@@ -166,10 +164,22 @@ from sqlite_writes import insert_row
 insert_row(sys.argv[1], (sys.argv[2],), "grouped")
 os.write(1, b"acknowledged " + sys.argv[2].encode())
 """
+EIGHT = 'for n in 1 2 3 4 5 6 7 8; do "$0" -c "$1" "$2" "row $n" & done; wait'
+
+WITH_A_LEADER_THAT_DIES = """
+import os, sys
+from tests.grouped import UNSYNCED
+from tests.test_group_commit import Group
+group = Group(sys.argv[1])
+group.lead(UNSYNCED)
+group.follow(3, "", sys.argv[2])
+for message, said in group.go().items():
+    os.write(1, f"{said} {message}".encode())
+"""
 
 
-def faults_after_power_losses(folder: Path, first: str, sure_of_names: bool) -> list[str]:
-    """Eight processes under strace; the power fails after each system call that changes what is sure to survive."""
+def faults_after_power_losses(folder: Path, command: list[str], sure_of_names: bool, rows: int = 8) -> list[str]:
+    """Processes under strace; the power fails after each system call that changes what is sure to survive."""
     real = folder / "real"
     real.mkdir()
     database = real / "messages.db"
@@ -178,11 +188,10 @@ def faults_after_power_losses(folder: Path, first: str, sure_of_names: bool) -> 
     log = folder / "strace"
     traced = "trace=openat,unlink,rename,write,pwrite64,ftruncate,fsync,fdatasync"
     strace = ["strace", "-f", "-y", "-xx", "-s", "100000", "-e", traced, "-o", str(log)]
-    shell = 'for n in 1 2 3 4 5 6 7 8; do "$0" -c "$1" "$2" "row $n" & done; wait'
     with closing(sqlite3.connect(database)) as other:
         other.execute("SELECT * FROM messages").fetchall()  # so that no close is the last, which syncs once more
         subprocess.run(
-            [*strace, "sh", "-c", shell, sys.executable, first + INSERT, str(database)],
+            [*strace, *(str(database) if one == DATABASE else one for one in command)],
             check=True,
             cwd=PROJECT,
             stdin=subprocess.DEVNULL,
@@ -195,7 +204,7 @@ def faults_after_power_losses(folder: Path, first: str, sure_of_names: bool) -> 
         acknowledged |= {
             text.decode().partition(" ")[2]
             for text in decoded(f'"{HEX}"', arguments)
-            if text.startswith(b"acknowledged")
+            if text.startswith(b"acknowledged ")
         }
         disk.apply(call, arguments, result)
         if (disk.sure, acknowledged) == before:
@@ -205,7 +214,7 @@ def faults_after_power_losses(folder: Path, first: str, sure_of_names: bool) -> 
             found = rows_after_power_loss(files, folder / "after")
             faults += [f"{row} lost" for row in acknowledged - set(found)]
             faults += [f"{row} {copies} times" for row, copies in found.items() if copies != 1]
-    assert len(acknowledged) == 8
+    assert len(acknowledged) == rows
     return faults
 
 
@@ -214,13 +223,24 @@ def faults_after_power_losses(folder: Path, first: str, sure_of_names: bool) -> 
 def test_a_power_loss_at_any_moment_takes_no_acknowledged_row_and_doubles_none(
     sure_of_names: bool, tmp_path: Path
 ) -> None:
-    assert faults_after_power_losses(tmp_path, "", sure_of_names) == []
+    command = ["sh", "-c", EIGHT, sys.executable, INSERT, DATABASE]
+    assert faults_after_power_losses(tmp_path, command, sure_of_names) == []
 
 
 @STRACE
 def test_a_commit_without_its_sync_is_seen_to_lose_rows_in_a_power_loss(tmp_path: Path) -> None:
     """So the test above would notice."""
-    assert any(fault.endswith("lost") for fault in faults_after_power_losses(tmp_path, NORMAL, True))
+    command = ["sh", "-c", EIGHT, sys.executable, NORMAL + INSERT, DATABASE]
+    assert any(fault.endswith("lost") for fault in faults_after_power_losses(tmp_path, command, True))
+
+
+@STRACE
+@pytest.mark.parametrize("without", ["", "what a dead leader wrote is synced"])
+def test_rows_that_their_leader_did_not_live_to_sync_are_acknowledged_when_they_are(
+    without: str, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", WITH_A_LEADER_THAT_DIES, DATABASE, without]
+    assert bool(faults_after_power_losses(tmp_path, command, True, rows=3)) == bool(without)
 
 
 if __name__ == "__main__":
