@@ -25,7 +25,7 @@ from .common import (
     unit,
 )
 
-# Of the bursts that are beside the main question: a usual number, far from any timeout.
+# Of the bursts that are beside the main question: a usual number, at which hardly a row fails.
 USUAL = 100
 
 

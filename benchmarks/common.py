@@ -6,7 +6,7 @@ benchmark of a cell runs the cell's bursts and leaves their reports in that fold
 ``asv run --bench`` only the selected cells run.
 
 Counts are given to asv as means: a median is 0 when two bursts of five lose a row. Times are given as samples, a sample
-a burst, so that asv knows their spread. Lower is better in all of them, which is the only direction that asv knows.
+a burst, so that asv knows their spread. Lower is better in all that is judged: asv knows no other direction.
 """
 
 from __future__ import annotations

@@ -51,7 +51,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.error = _wrong_usage  # type: ignore[method-assign, assignment]
     parser.add_argument("base", nargs="?", help="the commit to compare with (merge base with the main branch)")
     parser.add_argument("head", nargs="?", default="HEAD", help="the commit to judge (HEAD)")
-    parser.add_argument("--python", default=".".join(platform.python_version_tuple()[:2]), metavar="3.X")
+    parser.add_argument(
+        "--python",
+        default=".".join(platform.python_version_tuple()[:2]),
+        metavar="3.X",
+        help="of both sides (this one)",
+    )
     parser.add_argument("--report", type=_writable, metavar="FILE.md", help="write the report as Markdown")
     parser.add_argument("--json", type=_writable, metavar="FILE", help="write the report as JSON")
     parser.add_argument("--raw", type=_writable, metavar="FILE", help="write the raw samples as JSON")

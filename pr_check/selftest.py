@@ -276,7 +276,7 @@ def rare(laboratory: Laboratory, count: int, raw: Path = RAW) -> None:
             started = time.monotonic()
             seed = random.SystemRandom().randrange(1_000_000)
             sampling = Sampling(base, after, random.Random(seed), time.monotonic() + 120, lambda _what, _done: None)
-            # As many bursts as a check with the time limit of ten minutes has at least, in each settings.
+            # As many bursts as a check with the time limit of nine minutes has at least, in each settings.
             series = Series(cell)
             sampling.evidence.times = [series]
             for _ in range(48):

@@ -208,6 +208,8 @@ def trace_insert(database: Database, row: Row, settings: str | Settings = "defau
                 else:
                     connection.execute(f"BEGIN {settings.transaction}")
                     locked = time.monotonic()
+                    if settings.queue == "lock":  # SQLite's own wait begins anew with each statement
+                        limit_wait(connection, called + settings.busy_timeout)
                     connection.execute(INSERT_ROW, row)
                 connection.commit()
                 break

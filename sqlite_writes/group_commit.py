@@ -11,15 +11,12 @@ import re
 import struct
 import time
 from binascii import crc32
+from collections.abc import Iterator  # noqa: TC003 one line, and always loaded
 from contextlib import closing, contextmanager, suppress
-from typing import TYPE_CHECKING
 
 from .driver import Database, Parameters, sqlite3
 from .file_lock import LOOK_AGAIN, FileLock, Queue, limit_wait, real_path, time_left, timed_out
 from .settings import check_timeout
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 # A batch begins with its identity, 16 random bytes; then how far its leader is, and up to where it takes the records.
 _HEADER = struct.Struct("<16scQ")
@@ -46,6 +43,13 @@ _CREATE = "CREATE TABLE IF NOT EXISTS _sqlite_writes_batch (one INTEGER PRIMARY 
 
 class UndecidedError(sqlite3.OperationalError):
     """The statement has been committed, or will be, once, or not at all: the call could not find out."""
+
+
+def _checked(sql: str, parameters: Parameters) -> tuple[str, Parameters]:
+    """The same; ``ValueError`` for a statement that might do more than write rows, or touch other files."""
+    if not re.match(r"\s*(INSERT|REPLACE|UPDATE|DELETE|WITH)\b", sql, re.IGNORECASE):
+        raise ValueError(f"statement {sql[:80]!r} does not begin with INSERT, REPLACE, UPDATE, DELETE or WITH")
+    return sql, parameters
 
 
 def _pack(sql: str, parameters: Parameters) -> bytes | None:
@@ -139,29 +143,29 @@ class Batch(FileLock):
         if self._start is None or mark == _OPEN:
             self._remove()  # if it still has that name, a leader that died has left it, or it is no batch at all
             return _PENDING
-        if mark == _CLAIMED:  # its leader died, or failed, after that: what its transaction wrote decides
-            try:
-                with closing(sqlite3.connect(self.database, timeout=time_left(deadline))) as connection:
-                    committed = self._is_committed(connection)
-            except (sqlite3.Error, OSError) as error:
-                raise UndecidedError("the database does not tell whether it was committed") from error
-            deleted = os.fstat(self.descriptor).st_nlink == 0
-            mark = _COMMITTED if committed else self.header()[0]  # the next leader sets it before it deletes the file
-            if mark == _OPEN or (mark == _CLAIMED and not deleted):
+        if mark == _CLAIMED:  # its leader died, or failed, after that
+            with suppress(sqlite3.Error, OSError), closing(Queue(self.database)) as queue:
+                if queue.wait(deadline):  # in line, since all who followed come to ask
+                    self._settle(deadline)
+            mark = self.header()[0]
+            if mark == _OPEN:
                 return _REFUSED
         found = os.pread(self.descriptor, len(self._record), self._start)
         refused = self._record[:_MARK] + _REFUSED + self._record[_MARK + 1 :]
         if mark != _COMMITTED or found not in (self._record, refused):
-            raise UndecidedError(f"{self.path!r} was damaged or deleted while the statement waited there")
+            raise UndecidedError(f"the database or {self.path!r} does not tell whether the statement was committed")
         # Beyond the end, it came when the leader had read.
         return _PENDING if self._start >= end else _REFUSED if found == refused else _COMMITTED
 
     def _commit(self, deadline: float) -> list[int]:
         """Commit what has been added, in one transaction, less what fails of it; the starts of what was committed."""
+        with suppress(FileNotFoundError), closing(Batch(self.database, "-commit")) as dead:
+            dead._settle(deadline)
+            os.unlink(dead.path)
         failed = [True]
         while any(failed):
             with _transaction(self.database, deadline, _CREATE) as connection:
-                statements = self._claim(connection)
+                statements = self._claim()
                 # None is executed after one that itself rolled all back.
                 failed = [connection.in_transaction and self._fails(connection, *one) for one in statements]
                 if any(failed):
@@ -176,19 +180,18 @@ class Batch(FileLock):
 
     def _fails(self, connection: sqlite3.Connection, start: int, packed: bytes) -> bool:
         """Execute the statement whose record starts there; True, and it is refused, if that fails."""
-        with suppress(sqlite3.Error, sqlite3.Warning, Warning, ValueError, OverflowError):
-            connection.execute(*_FROM_JSON.decode(packed.decode())).fetchall()
+        with suppress(sqlite3.Error, sqlite3.Warning, Warning, ValueError, OverflowError, TypeError, RecursionError):
+            connection.execute(*_checked(*_FROM_JSON.decode(packed.decode()))).fetchall()
             return False
         self.set_mark(_REFUSED, start)
         return True
 
-    def _claim(self, connection: sqlite3.Connection) -> list[tuple[int, bytes]]:
+    def _claim(self) -> list[tuple[int, bytes]]:
         """Let nobody join any more, and give the statements to commit, each with the start of its record.
 
         Called by the leader, in the transaction that is to hold them and the batch's identity.
         """
         if self.header()[0] == _OPEN:
-            self._settle(connection)
             self.set_mark(_CLAIMED)
             with suppress(FileNotFoundError):
                 if self.is_current():
@@ -211,18 +214,20 @@ class Batch(FileLock):
         os.pwrite(self.descriptor, struct.pack("<Q", end), _MARK + 1)
         return statements
 
-    def _settle(self, connection: sqlite3.Connection) -> None:
-        """Mark the batch whose leader died while it committed it, before our identity replaces that one's."""
-        with suppress(FileNotFoundError), closing(Batch(self.database, "-commit")) as dead:
-            if dead.header()[0] == _CLAIMED:
-                dead.set_mark(_COMMITTED if dead._is_committed(connection) else _OPEN)
-            os.unlink(dead.path)
+    def _settle(self, deadline: float) -> None:
+        """Find out for good whether the batch was committed, if its leader died meanwhile, or failed; and mark it so.
 
-    def _is_committed(self, connection: sqlite3.Connection) -> bool:
-        """Whether it is, although its leader died; and then also synced, which that may not have lived to do."""
-        with suppress(FileNotFoundError), open(f"{self.database}-wal", "rb") as wal:
-            os.fsync(wal.fileno())
-        return connection.execute("SELECT identity FROM _sqlite_writes_batch").fetchall() == [(self.identity,)]
+        Called in line, before another batch's identity replaces its own.
+        """
+        if self.header()[0] == _CLAIMED:
+            with _transaction(self.database, deadline, _CREATE) as connection:
+                found = connection.execute("SELECT identity FROM _sqlite_writes_batch WHERE one = 1").fetchone()
+                if found != (self.identity,) and os.fstat(self.descriptor).st_nlink:
+                    self.set_mark(_OPEN)
+                # This commit syncs the batch's own; or overwrites it, if its leader died in the midst of that.
+                connection.execute("REPLACE INTO _sqlite_writes_batch VALUES (2, NULL)")
+            if found == (self.identity,):
+                self.set_mark(_COMMITTED)
 
     def _remove(self) -> None:
         """See to it that nobody joins any more. While it has that name, it has not been committed."""
@@ -241,8 +246,7 @@ def execute_grouped(database: Database, sql: str, parameters: Parameters = (), t
     ``UndecidedError`` if that could not be found out. ``ValueError`` for a statement of another kind, and what
     ``real_path`` raises. docs/group_commit.md has the whole promise.
     """
-    if not re.match(r"\s*(INSERT|REPLACE|UPDATE|DELETE|WITH)\b", sql, re.IGNORECASE):
-        raise ValueError(f"statement {sql[:80]!r} does not begin with INSERT, REPLACE, UPDATE, DELETE or WITH")
+    _checked(sql, parameters)
     check_timeout("timeout", timeout)
     path, deadline = real_path(database), time.monotonic() + timeout
     group, fate = f"{path}-batch", _PENDING

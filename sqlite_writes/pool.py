@@ -196,8 +196,9 @@ def _start_launcher(job: _Job, control: int, report: int, _: tuple[int, int]) ->
     main = _origin_of_main() if b"__main__" in pickled_job else None
     payload = pickle.dumps(sys.path) + pickle.dumps(main) + pickled_job
     # Inheritable, and none of them in the place of a standard stream that the caller has closed.
-    inherited = [fcntl(end, F_DUPFD, 3) for end in (control, report)]
+    inherited: list[int] = []
     try:
+        inherited += (fcntl(end, F_DUPFD, 3) for end in (control, report))
         # A process group of its own keeps a terminal's Ctrl-C from the workers: the caller alone decides what to do.
         pid = os.posix_spawn(
             sys.executable,

@@ -103,7 +103,10 @@ LEADER_STEPS: dict[str, Callable[[], None]] = {
     "after the note, before the file is removed": lambda: before(os, "unlink", _die_at_commit),
     "after the file is removed": lambda: before(Batch, "_remove", die),
 }
-STOPPED: dict[str, Callable[[], None]] = {"with the statements read, stopped": lambda: after(Batch, "_claim", stop)}
+STOPPED: dict[str, Callable[[], None]] = {
+    "with the statements read, stopped": lambda: after(Batch, "_claim", stop),
+    "with its fate known, stopped": lambda: after(Batch, "_fate", stop),
+}
 FOLLOWER_STEPS: dict[str, Callable[[], None]] = {
     "before its record": lambda: before(Batch, "add", die),
     "in the middle of its record": lambda: before(Batch, "add", _write_half_and_die),
@@ -111,12 +114,12 @@ FOLLOWER_STEPS: dict[str, Callable[[], None]] = {
 }
 
 
-def _forget_what_is_committed() -> None:
-    Batch._is_committed = lambda *_: False  # type: ignore[method-assign]
+def _take_no_claim_for_a_commit() -> None:
+    Batch._settle = lambda self, deadline: self.set_mark(b"o")  # type: ignore[method-assign]  # noqa: ARG005
 
 
 def _take_a_claim_for_a_commit() -> None:
-    Batch._is_committed = lambda *_: True  # type: ignore[method-assign]
+    Batch._settle = lambda self, deadline: self.set_mark(b"d")  # type: ignore[method-assign]  # noqa: ARG005
 
 
 def _take_the_end_of_the_wait_for_a_commit() -> None:
@@ -127,8 +130,15 @@ def _believe_torn_records() -> None:
     vars(group_commit)["crc32"] = lambda _: 0
 
 
-def _do_not_sync_for_the_dead() -> None:
-    vars(os)["fsync"] = lambda _: None
+class _Uncommitted(sqlite3.Connection):
+    """It does not commit what a batch was settled with."""
+
+    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+        return super().execute("SELECT 1" if sql.endswith("VALUES (2, NULL)") else sql, *parameters)
+
+
+def _settle_without_a_commit() -> None:
+    vars(sqlite3)["connect"] = partial(sqlite3.connect, factory=_Uncommitted)
 
 
 def _do_not_settle() -> None:
@@ -138,8 +148,8 @@ def _do_not_settle() -> None:
 def _note_before_the_commit() -> None:
     original = Batch._claim
 
-    def claim(self: Batch, connection: Any) -> Any:
-        statements = original(self, connection)
+    def claim(self: Batch) -> Any:
+        statements = original(self)
         self.set_mark(b"d")
         return statements
 
@@ -147,11 +157,11 @@ def _note_before_the_commit() -> None:
 
 
 SAFEGUARDS: dict[str, Callable[[], None]] = {
-    "the batch's identity is in its transaction": _forget_what_is_committed,
+    "the batch's identity is in its transaction": _take_no_claim_for_a_commit,
     "a claim is not a commit": _take_a_claim_for_a_commit,
     "the end of the wait is not a commit": _take_the_end_of_the_wait_for_a_commit,
     "records have checksums": _believe_torn_records,
-    "what a dead leader wrote is synced": _do_not_sync_for_the_dead,
+    "what a dead leader wrote is settled by a commit": _settle_without_a_commit,
     "the next leader settles what a dead one left": _do_not_settle,
     "the note comes after the commit": _note_before_the_commit,
 }
@@ -165,7 +175,7 @@ def main(database: str, message: str, step: str = "", without: str = "") -> None
         {**LEADER_STEPS, **FOLLOWER_STEPS, **STOPPED}[step]()
     try:
         insert_row(database, (message,), "grouped")
-        sys.stdout.write("acknowledged")
+        os.write(1, f"acknowledged {message}".encode())
     except Exception as error:
         sys.stdout.write(error_name(error))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -49,10 +50,10 @@ class Group:
         self.queue = Queue(database)
         assert self.queue.wait()
 
-    def start(self, message: str, step: str = "", without: str = "") -> None:
+    def start(self, message: str, step: str = "", without: str = "", under: tuple[str, ...] = ()) -> None:
         """Start a process that inserts the message."""
         self.processes[message] = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "tests.grouped", self.database, message, step, without],
+            [*under, sys.executable, "-W", "error", "-m", "tests.grouped", self.database, message, step, without],
             cwd=PROJECT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -60,9 +61,9 @@ class Group:
             text=True,
         )
 
-    def lead(self, step: str = "", without: str = "") -> None:
+    def lead(self, step: str = "", without: str = "", under: tuple[str, ...] = ()) -> None:
         """Start a process and wait until it leads a batch, or has died before it could."""
-        self.start(self.leader, step, without)
+        self.start(self.leader, step, without, under)
         batch = Path(f"{self.database}-batch")
         wait_until(
             lambda: (batch.exists() and batch.stat().st_size) or self.processes[self.leader].poll() is not None,
@@ -99,7 +100,7 @@ class Group:
         for message, process in self.processes.items():
             out, err = process.communicate(timeout=60)
             assert err == "", err
-            said[message] = out
+            said[message] = out.replace(f" {message}", "")
         return said
 
 
@@ -216,7 +217,9 @@ def test_a_follower_that_looks_late_learns_that_its_row_was_committed(without: s
     again.follow(2, "", without)
     said = again.go()
     group.processes[late].send_signal(signal.SIGCONT)
-    said.update((message, process.communicate(timeout=60)[0]) for message, process in group.processes.items())
+    said.update(
+        (message, process.communicate(timeout=60)[0].split(" ")[0]) for message, process in group.processes.items()
+    )
     assert bool(faults(said, group.database)) == bool(without)
 
 
@@ -351,9 +354,9 @@ def test_however_many_fail_the_others_are_executed_twice_and_no_oftener(
     rounds = []
     claim = Batch._claim
 
-    def count_and_claim(self: Batch, connection: sqlite3.Connection) -> list[tuple[int, bytes]]:
+    def count_and_claim(self: Batch) -> list[tuple[int, bytes]]:
         rounds.append(1)
-        return claim(self, connection)
+        return claim(self)
 
     monkeypatch.setattr(Batch, "_claim", count_and_claim)
     execute_grouped(values, "INSERT INTO t VALUES (1)")
@@ -396,6 +399,28 @@ def test_other_statements_are_refused_in_one_line_that_names_them(sql: str, valu
         execute_grouped(values, sql)
     assert repr(sql) in str(raised.value)
     assert beside(values) == []
+
+
+def test_a_leader_executes_no_other_statement_whoever_put_it_there(values: str) -> None:
+    """As one could who may write the batch, and would have another's program attach that one's files."""
+    other = f"{values}-other"
+
+    def smuggle() -> None:
+        with closing(Batch(values, "-batch", os.O_APPEND)) as batch:
+            assert batch.header()[0] == b"o"
+            for sql in (f"ATTACH '{other}' AS other", "CREATE TABLE x (y)", "INSERT INTO t VALUES ('smuggled')", 1):
+                assert batch.add(json.dumps([sql, []]).encode())
+            for no_statement in (b"", b"1", b"[" * 60_000, b"\xff"):
+                assert batch.add(no_statement)
+
+    assert (
+        call_together(values, [("INSERT INTO t VALUES (?)", (number,)) for number in (1, 2)], 60.0, smuggle)
+        == [None] * 2
+    )
+    assert {value for value, _ in stored(values)} == {1, 2, "smuggled"}
+    assert not os.path.exists(other)
+    with closing(sqlite3.connect(values)) as connection:
+        assert connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'x'").fetchall() == []
 
 
 def test_update_delete_and_replace_are_grouped_too(values: str) -> None:
@@ -484,7 +509,7 @@ def test_a_leader_stopped_while_it_waits_delays_the_others_for_their_timeout_and
     group.queue.close()
     execute_grouped(group.database, INSERT, ("not stopped",), timeout=0.5)  # in the end it finds the queue free
     group.processes["leader"].send_signal(signal.SIGCONT)
-    assert group.processes["leader"].communicate(timeout=60)[0] == "acknowledged"
+    assert group.processes["leader"].communicate(timeout=60)[0] == "acknowledged leader"
     assert copies(group.database) == {"leader": 1, "not stopped": 1}
 
 
@@ -501,7 +526,7 @@ def test_a_leader_stopped_while_it_commits_leaves_its_followers_undecided_and_th
     with pytest.raises(sqlite3.OperationalError, match="database is locked"):
         execute_grouped(group.database, INSERT, ("another",), timeout=0.5)
     group.processes["leader"].send_signal(signal.SIGCONT)
-    assert group.processes["leader"].communicate(timeout=60)[0] == "acknowledged"
+    assert group.processes["leader"].communicate(timeout=60)[0] == "acknowledged leader"
     assert copies(group.database) == {"leader": 1, "follower": 1}  # it says undecided, and then it was committed
 
 
@@ -547,7 +572,10 @@ def test_a_batch_damaged_while_statements_wait_there_loses_none_and_doubles_none
     assert all(path.stat().st_size < 20_000 for path in beside(values))
 
 
-@pytest.mark.parametrize("content", [b"", b"garbage", b"garbage " * 1000, os.urandom(16) + b"d" + b"\xff" * 8])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"garbage", b"garbage " * 1000, os.urandom(16) + b"d" + b"\xff" * 8, os.urandom(16) + b"c" + b"\0" * 8],
+)
 @pytest.mark.parametrize("name", ["-queue", "-batch", "-commit"])
 def test_what_lies_there_already_is_no_obstacle(name: str, content: bytes, values: str) -> None:
     Path(f"{values}{name}").write_bytes(content)

@@ -1,13 +1,15 @@
 """Bursts of ``grouped`` in which workers are killed at random moments; and power losses at every moment.
 
-``python -m tests.test_group_commit_kills BURSTS`` runs as many bursts, and prints what became of the rows.
+``python -m tests.test_group_commit_kills BURSTS SEED`` runs as many bursts, and prints what became of the rows.
 """
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -24,6 +26,7 @@ from sqlite_writes.database import count_rows, warm_up
 
 from .conftest import PROJECT, scratch_folder
 from .test_cost import STRACE
+from .test_group_commit import Group, copies
 from .workers import insert_or_be_killed
 
 WORKERS = 100
@@ -38,12 +41,12 @@ def burst_with_kills(database: str, chance: random.Random, longest: float) -> Co
     insert = partial(insert_or_be_killed, database, "grouped")
     outcomes = pool_map(insert, items, warm_up=partial(warm_up, "grouped"))
     found: Counter[str] = Counter()
-    for outcome, copies in zip(outcomes, count_rows(database, [(message,) for message, _ in items])):
+    for outcome, times in zip(outcomes, count_rows(database, [(message,) for message, _ in items])):
         if outcome.status == "returned":
-            found["acknowledged" if copies == 1 else f"FAULT: acknowledged and there {copies} times"] += 1
+            found["acknowledged" if times == 1 else f"FAULT: acknowledged and there {times} times"] += 1
         elif outcome.killed_by:
             found[
-                ("killed", "killed, recovered")[copies] if copies < 2 else f"FAULT: killed and there {copies} times"
+                ("killed", "killed, recovered")[times] if times < 2 else f"FAULT: killed and there {times} times"
             ] += 1
         else:
             found[f"FAULT: {outcome.status} {outcome.exception!r}"] += 1
@@ -167,14 +170,13 @@ os.write(1, b"acknowledged " + sys.argv[2].encode())
 EIGHT = 'for n in 1 2 3 4 5 6 7 8; do "$0" -c "$1" "$2" "row $n" & done; wait'
 
 WITH_A_LEADER_THAT_DIES = """
-import os, sys
+import sys
 from tests.grouped import UNSYNCED
 from tests.test_group_commit import Group
 group = Group(sys.argv[1])
 group.lead(UNSYNCED)
 group.follow(3, "", sys.argv[2])
-for message, said in group.go().items():
-    os.write(1, f"{said} {message}".encode())
+group.go()
 """
 
 
@@ -235,12 +237,50 @@ def test_a_commit_without_its_sync_is_seen_to_lose_rows_in_a_power_loss(tmp_path
 
 
 @STRACE
-@pytest.mark.parametrize("without", ["", "what a dead leader wrote is synced"])
+@pytest.mark.parametrize("without", ["", "what a dead leader wrote is settled by a commit"])
 def test_rows_that_their_leader_did_not_live_to_sync_are_acknowledged_when_they_are(
     without: str, tmp_path: Path
 ) -> None:
     command = [sys.executable, "-c", WITH_A_LEADER_THAT_DIES, DATABASE, without]
     assert bool(faults_after_power_losses(tmp_path, command, True, rows=3)) == bool(without)
+
+
+HOLD = """
+import sqlite3, sys, time
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("SELECT * FROM messages").fetchall()
+print("holds", flush=True)
+time.sleep(600)
+"""
+
+
+@STRACE
+@pytest.mark.parametrize("without", ["", "what a dead leader wrote is settled by a commit"])
+def test_what_a_leader_killed_in_its_sync_has_written_does_not_come_back(without: str, database: str) -> None:
+    """It has written all, and the WAL's index has nothing of it; whoever makes the index anew finds it committed."""
+    create_table(database, "grouped")
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, database], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "holds\n"
+    earlier = Group(database, "earlier ")  # so that the WAL and the table of the identity are there
+    earlier.lead()
+    earlier.follow(1)
+    assert earlier.go() == dict.fromkeys(earlier.processes, "acknowledged")
+    group = Group(database)
+    sync = ("-e", "inject=fsync,fdatasync:signal=SIGKILL:when=1")
+    group.lead("", without, ("strace", "-f", "-o", os.devnull, "-e", "trace=fsync,fdatasync", *sync))
+    group.follow(1, "with its fate known, stopped", without)
+    follower = next(message for message in group.processes if message != "leader")
+    group.queue.close()
+    group.processes["leader"].communicate(timeout=60)
+    os.waitid(os.P_PID, group.processes[follower].pid, os.WSTOPPED | os.WNOWAIT)
+    holder.kill()
+    holder.communicate()
+    group.processes[follower].send_signal(signal.SIGCONT)
+    assert group.processes[follower].communicate(timeout=60)[0] == f"acknowledged {follower}"
+    found = copies(database)
+    assert (found[follower] == 1) == (not without), found
+    assert ("leader" in found) == bool(without), found
 
 
 if __name__ == "__main__":

@@ -8,22 +8,22 @@ from __future__ import annotations
 import sqlite3
 import sys
 import time
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from sqlite_writes import SETTINGS, Settings, create_table, insert_row, pool_map
+from sqlite_writes import SETTINGS, Settings, create_table, group_commit, insert_row, pool_map
 from sqlite_writes.database import connect, warm_up
 from sqlite_writes.group_commit import Batch
 
 from .conftest import scratch_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
 BESIDE = ("-queue", "-batch", "-commit")
 
@@ -40,15 +40,25 @@ class Found(NamedTuple):
 
 def write(settings: Settings, database: str, name: str, count: int) -> None:
     """Insert numbered rows, and note in each group's own transaction from where to where its rows go."""
-    original: Callable[..., list[tuple[int, bytes]]] = Batch._claim
+    original, transaction = Batch._claim, group_commit._transaction
+    held: list[sqlite3.Connection] = []
 
-    def claim(self: Batch, connection: sqlite3.Connection) -> list[tuple[int, bytes]]:
-        statements = original(self, connection)
+    @contextmanager
+    def remember(*arguments: Any) -> Iterator[sqlite3.Connection]:
+        with transaction(*arguments) as connection:
+            held[:] = [connection]
+            yield connection
+
+    def claim(self: Batch) -> list[tuple[int, bytes]]:
+        statements = original(self)
+        (connection,) = held
         (last,) = connection.execute("SELECT coalesce(max(rowid), 0) FROM messages").fetchone()
         connection.execute("INSERT INTO groups VALUES (?, ?)", (last, last + len(statements)))
         return statements
 
-    Batch._claim = claim  # type: ignore[method-assign]  # in this process, which does nothing else
+    # In this process, which does nothing else.
+    vars(group_commit)["_transaction"] = remember
+    Batch._claim = claim  # type: ignore[method-assign]
     for number in range(count):
         insert_row(database, (f"{name} {number}",), settings)
 
