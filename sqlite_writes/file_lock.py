@@ -95,7 +95,8 @@ class FileLock:
             return
         fcntl.flock(self.descriptor, fcntl.LOCK_UN)
         os.close(self.descriptor)
-        self.listen()
+        if self._is_ours:
+            self.listen()
         if self._bell >= 0:
             with suppress(BlockingIOError):  # it rang 65,536 times, and those who wait have not looked yet
                 os.write(self._bell, b"!" * self._is_ours)

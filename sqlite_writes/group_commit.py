@@ -147,8 +147,7 @@ class Batch(FileLock):
             with suppress(sqlite3.Error, OSError), closing(Queue(self.database)) as queue:
                 if queue.wait(deadline):  # in line, since all who followed come to ask
                     self._settle(deadline)
-            mark = self.header()[0]
-            if mark == _OPEN:
+            if (mark := self.header()[0]) == _OPEN:
                 return _REFUSED
         found = os.pread(self.descriptor, len(self._record), self._start)
         refused = self._record[:_MARK] + _REFUSED + self._record[_MARK + 1 :]
@@ -265,8 +264,9 @@ def execute_grouped(database: Database, sql: str, parameters: Parameters = (), t
 @contextmanager
 def _transaction(database: str, deadline: float, *first: str) -> Iterator[sqlite3.Connection]:
     """A connection in a transaction that has the write lock, and is synced and committed if nothing is raised."""
-    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
-        for statement in ("PRAGMA synchronous = FULL", *first, "BEGIN IMMEDIATE"):
+    with closing(sqlite3.connect(database, timeout=time_left(deadline), isolation_level=None)) as connection:
+        connection.execute("PRAGMA synchronous = FULL")
+        for statement in (*first, "BEGIN IMMEDIATE"):
             limit_wait(connection, deadline)  # it begins anew with each
             connection.execute(statement)
         yield connection
