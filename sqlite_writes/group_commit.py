@@ -12,7 +12,7 @@ import struct
 import time
 from binascii import crc32
 from collections.abc import Iterator  # noqa: TC003 one line, and always loaded
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 from .driver import Database, Parameters, sqlite3
 from .file_lock import LOOK_AGAIN, FileLock, Queue, limit_wait, real_path, time_left, timed_out
@@ -54,10 +54,10 @@ def _checked(sql: str, parameters: Parameters) -> tuple[str, Parameters]:
 
 def _pack(sql: str, parameters: Parameters) -> bytes | None:
     """As bytes that every Python reads alike; None if they are too many, or a value would not be the same again."""
-    plain = dict(parameters) if hasattr(parameters, "keys") else list(parameters)
-    if not _TYPES.issuperset(map(type, plain.values() if isinstance(plain, dict) else plain)):
+    values = parameters.values() if isinstance(parameters, dict) else parameters
+    if type(parameters) not in (tuple, list, dict) or not _TYPES.issuperset(map(type, values)):
         return None
-    packed = _TO_JSON.encode([sql, plain]).encode()
+    packed = _TO_JSON.encode([sql, parameters]).encode()
     return packed if len(packed) < RECORD_LIMIT else None
 
 
@@ -219,10 +219,10 @@ class Batch(FileLock):
         Called in line, before another batch's identity replaces its own.
         """
         if self.header()[0] == _CLAIMED:
-            with _transaction(self.database, deadline, _CREATE) as connection:
+            with ExitStack() as afterwards, _transaction(self.database, deadline, _CREATE) as connection:
                 found = connection.execute("SELECT identity FROM _sqlite_writes_batch WHERE one = 1").fetchone()
                 if found != (self.identity,) and os.fstat(self.descriptor).st_nlink:
-                    self.set_mark(_OPEN)
+                    afterwards.callback(self.set_mark, _OPEN)  # even if the disk is full; not if we are killed
                 # This commit syncs the batch's own; or overwrites it, if its leader died in the midst of that.
                 connection.execute("REPLACE INTO _sqlite_writes_batch VALUES (2, NULL)")
             if found == (self.identity,):

@@ -105,6 +105,7 @@ LEADER_STEPS: dict[str, Callable[[], None]] = {
 }
 STOPPED: dict[str, Callable[[], None]] = {
     "with the statements read, stopped": lambda: after(Batch, "_claim", stop),
+    "before it asks, stopped": lambda: before(Batch, "_fate", stop),
     "with its fate known, stopped": lambda: after(Batch, "_fate", stop),
 }
 FOLLOWER_STEPS: dict[str, Callable[[], None]] = {
@@ -135,6 +136,30 @@ class _Uncommitted(sqlite3.Connection):
 
     def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
         return super().execute("SELECT 1" if sql.endswith("VALUES (2, NULL)") else sql, *parameters)
+
+
+class _Dying(sqlite3.Connection):
+    """It kills the process in the transaction with which a batch is settled."""
+
+    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+        if sql.endswith("VALUES (2, NULL)"):
+            die()
+        return super().execute(sql, *parameters)
+
+
+def _die_in_settling() -> None:
+    vars(sqlite3)["connect"] = partial(sqlite3.connect, factory=_Dying)
+
+
+def _mark_and_die_in_settling() -> None:
+    before(Batch, "_settle", die)
+    before(Batch, "_settle", lambda batch, _: batch.set_mark(b"o"))
+
+
+SETTLING: dict[str, Callable[[], None]] = {
+    "in settling": _die_in_settling,
+    "in settling, the batch marked too early": _mark_and_die_in_settling,
+}
 
 
 def _settle_without_a_commit() -> None:
@@ -172,7 +197,7 @@ def main(database: str, message: str, step: str = "", without: str = "") -> None
     if without:
         SAFEGUARDS[without]()
     if step:
-        {**LEADER_STEPS, **FOLLOWER_STEPS, **STOPPED}[step]()
+        {**LEADER_STEPS, **FOLLOWER_STEPS, **SETTLING, **STOPPED}[step]()
     try:
         insert_row(database, (message,), "grouped")
         os.write(1, f"acknowledged {message}".encode())

@@ -23,6 +23,7 @@ from sqlite_writes import (
     create_table,
     error_name,
     generate_example_rows,
+    group_commit,
     insert_row,
     insert_rows_in_parallel,
     row_count,
@@ -313,6 +314,10 @@ class Odd(str):
 
 def test_values_and_records_that_do_not_fit_in_a_batch_are_committed_all_the_same(values: str) -> None:
     large = "x" * RECORD_LIMIT
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.row_factory = sqlite3.Row
+        row = connection.execute("SELECT 'by position' AS other").fetchone()
+    assert group_commit._pack("INSERT INTO t VALUES (?)", row) is None  # in a batch it would be bound by name
     errors = call_at_once(values, ["leads", large, Odd("odd"), [1]])
     assert errors[:3] == [None] * 3
     assert isinstance(errors[3], sqlite3.Error)

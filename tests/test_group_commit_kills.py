@@ -254,33 +254,68 @@ time.sleep(600)
 """
 
 
+class KilledInItsSync:
+    """A leader killed in the sync of its commit: it has written all, and the WAL's index has nothing of it.
+
+    Whoever makes the index anew finds it committed; that happens when the last who has the database open is killed.
+    """
+
+    def __init__(self, database: str, followers: list[str], without: str = "") -> None:
+        create_table(database, "grouped")
+        self.holder = subprocess.Popen([sys.executable, "-c", HOLD, database], stdout=subprocess.PIPE, text=True)
+        assert self.holder.stdout is not None
+        assert self.holder.stdout.readline() == "holds\n"
+        earlier = Group(database, "earlier ")  # so that the WAL and the table of the identity are there
+        earlier.lead()
+        earlier.follow(1)
+        assert earlier.go() == dict.fromkeys(earlier.processes, "acknowledged")
+        group = Group(database)
+        sync = ("-e", "inject=fsync,fdatasync:signal=SIGKILL:when=1")
+        group.lead("", without, ("strace", "-f", "-o", os.devnull, "-e", "trace=fsync,fdatasync", *sync))
+        for step in followers:
+            group.follow(1, step, without)
+        group.queue.close()
+        group.processes.pop("leader").communicate(timeout=60)
+        self.followers = group.processes
+
+    def let_the_index_be_made_anew(self) -> None:
+        """Kill the last who has the database open."""
+        self.holder.kill()
+        self.holder.communicate()
+
+    def wait_until_stopped(self, follower: str) -> None:
+        """Wait until it has stopped itself."""
+        os.waitid(os.P_PID, self.followers[follower].pid, os.WSTOPPED | os.WNOWAIT)
+
+    def go_on(self, follower: str) -> None:
+        """Have a follower that has stopped itself go on, and see that it acknowledges its row."""
+        self.followers[follower].send_signal(signal.SIGCONT)
+        assert self.followers[follower].communicate(timeout=60)[0] == f"acknowledged {follower}"
+
+
 @STRACE
 @pytest.mark.parametrize("without", ["", "what a dead leader wrote is settled by a commit"])
 def test_what_a_leader_killed_in_its_sync_has_written_does_not_come_back(without: str, database: str) -> None:
-    """It has written all, and the WAL's index has nothing of it; whoever makes the index anew finds it committed."""
-    create_table(database, "grouped")
-    holder = subprocess.Popen([sys.executable, "-c", HOLD, database], stdout=subprocess.PIPE, text=True)
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "holds\n"
-    earlier = Group(database, "earlier ")  # so that the WAL and the table of the identity are there
-    earlier.lead()
-    earlier.follow(1)
-    assert earlier.go() == dict.fromkeys(earlier.processes, "acknowledged")
-    group = Group(database)
-    sync = ("-e", "inject=fsync,fdatasync:signal=SIGKILL:when=1")
-    group.lead("", without, ("strace", "-f", "-o", os.devnull, "-e", "trace=fsync,fdatasync", *sync))
-    group.follow(1, "with its fate known, stopped", without)
-    follower = next(message for message in group.processes if message != "leader")
-    group.queue.close()
-    group.processes["leader"].communicate(timeout=60)
-    os.waitid(os.P_PID, group.processes[follower].pid, os.WSTOPPED | os.WNOWAIT)
-    holder.kill()
-    holder.communicate()
-    group.processes[follower].send_signal(signal.SIGCONT)
-    assert group.processes[follower].communicate(timeout=60)[0] == f"acknowledged {follower}"
+    killed = KilledInItsSync(database, ["with its fate known, stopped"], without)
+    (follower,) = killed.followers
+    killed.wait_until_stopped(follower)
+    killed.let_the_index_be_made_anew()
+    killed.go_on(follower)
     found = copies(database)
     assert (found[follower] == 1) == (not without), found
     assert ("leader" in found) == bool(without), found
+
+
+@STRACE
+@pytest.mark.parametrize("step", ["in settling", "in settling, the batch marked too early"])
+def test_whoever_is_killed_in_settling_it_leaves_it_to_the_next(step: str, database: str) -> None:
+    killed = KilledInItsSync(database, ["before it asks, stopped", step])
+    follower, settling = killed.followers
+    killed.followers[settling].communicate(timeout=60)
+    killed.wait_until_stopped(follower)
+    killed.let_the_index_be_made_anew()
+    killed.go_on(follower)
+    assert (copies(database)[follower] == 1) == (step == "in settling"), copies(database)
 
 
 if __name__ == "__main__":
