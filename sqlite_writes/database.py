@@ -272,11 +272,8 @@ def warm_up(settings: str | Settings = "default") -> None:
     import tempfile  # large, and only this needs it
 
     settings = resolve_settings(settings)
-    memory = "/dev/shm"  # noqa: S108
-    with (
-        tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK | os.X_OK) else None) as folder,
-        ExitStack() as files,
-    ):
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK | os.X_OK) else None  # noqa: S108
+    with tempfile.TemporaryDirectory(dir=memory) as folder, ExitStack() as files:
         database = real_path(folder) + "/warm.db"
         create_table(database, settings)
         insert_row(database, ("warm",), settings)

@@ -203,8 +203,12 @@ def _start_launcher(job: _Job, control: int, report: int, _: tuple[int, int]) ->
         pid = os.posix_spawn(
             sys.executable,
             [
-                *(sys.executable, *_args_from_interpreter_flags(), "-c", _BOOTSTRAP),
-                *(*map(str, inherited), repr(job.deadline)),
+                sys.executable,
+                *_args_from_interpreter_flags(),
+                "-c",
+                _BOOTSTRAP,
+                *map(str, inherited),
+                repr(job.deadline),
             ],
             os.environ,
             file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)],

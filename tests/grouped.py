@@ -61,16 +61,19 @@ def _die_in_transaction(connection: Any, _deadline: float) -> None:
         die()
 
 
-class _Unsynced(sqlite3.Connection):
-    """Its commits are written, and not synced."""
+def change_sql(change: Callable[[str], str]) -> None:
+    """Have every connection execute what ``change`` makes of a statement."""
 
-    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
-        return super().execute(sql.replace("synchronous = FULL", "synchronous = NORMAL"), *parameters)
+    class Changed(sqlite3.Connection):
+        def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+            return super().execute(change(sql), *parameters)
+
+    vars(sqlite3)["connect"] = partial(sqlite3.connect, factory=Changed)
 
 
 def do_not_sync() -> None:
     """Have commits be written, and not synced."""
-    vars(sqlite3)["connect"] = partial(sqlite3.connect, factory=_Unsynced)
+    change_sql(lambda sql: sql.replace("synchronous = FULL", "synchronous = NORMAL"))
 
 
 def _die_before_the_sync() -> None:
@@ -131,24 +134,17 @@ def _believe_torn_records() -> None:
     vars(group_commit)["crc32"] = lambda _: 0
 
 
-class _Uncommitted(sqlite3.Connection):
-    """It does not commit what a batch was settled with."""
-
-    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
-        return super().execute("SELECT 1" if sql.endswith("VALUES (2, NULL)") else sql, *parameters)
-
-
-class _Dying(sqlite3.Connection):
-    """It kills the process in the transaction with which a batch is settled."""
-
-    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
-        if sql.endswith("VALUES (2, NULL)"):
-            die()
-        return super().execute(sql, *parameters)
+def _settles(sql: str) -> bool:
+    return sql.endswith("VALUES (2, NULL)")
 
 
 def _die_in_settling() -> None:
-    vars(sqlite3)["connect"] = partial(sqlite3.connect, factory=_Dying)
+    def change(sql: str) -> str:
+        if _settles(sql):
+            die()
+        return sql
+
+    change_sql(change)
 
 
 def _mark_and_die_in_settling() -> None:
@@ -163,7 +159,7 @@ SETTLING: dict[str, Callable[[], None]] = {
 
 
 def _settle_without_a_commit() -> None:
-    vars(sqlite3)["connect"] = partial(sqlite3.connect, factory=_Uncommitted)
+    change_sql(lambda sql: "SELECT 1" if _settles(sql) else sql)
 
 
 def _do_not_settle() -> None:

@@ -101,7 +101,7 @@ class Group:
         for message, process in self.processes.items():
             out, err = process.communicate(timeout=60)
             assert err == "", err
-            said[message] = out.replace(f" {message}", "")
+            said[message] = out.partition(" ")[0]
         return said
 
 
@@ -219,7 +219,7 @@ def test_a_follower_that_looks_late_learns_that_its_row_was_committed(without: s
     said = again.go()
     group.processes[late].send_signal(signal.SIGCONT)
     said.update(
-        (message, process.communicate(timeout=60)[0].split(" ")[0]) for message, process in group.processes.items()
+        (message, process.communicate(timeout=60)[0].partition(" ")[0]) for message, process in group.processes.items()
     )
     assert bool(faults(said, group.database)) == bool(without)
 
@@ -413,7 +413,8 @@ def test_a_leader_executes_no_other_statement_whoever_put_it_there(values: str) 
     def smuggle() -> None:
         with closing(Batch(values, "-batch", os.O_APPEND)) as batch:
             assert batch.header()[0] == b"o"
-            for sql in (f"ATTACH '{other}' AS other", "CREATE TABLE x (y)", "INSERT INTO t VALUES ('smuggled')", 1):
+            creating = (f"ATTACH '{other}' AS other", "CREATE TABLE other.x (y)", "CREATE TABLE x (y)")
+            for sql in (*creating, "INSERT INTO t VALUES ('smuggled')", 1):
                 assert batch.add(json.dumps([sql, []]).encode())
             for no_statement in (b"", b"1", b"[" * 60_000, b"\xff"):
                 assert batch.add(no_statement)
@@ -636,6 +637,36 @@ def test_beside_writers_that_know_nothing_of_the_queue_the_timeout_is_kept(group
         caller.join(60)
         assert 3 < time.monotonic() - began < 6
         assert isinstance(caller.error, sqlite3.OperationalError)
+
+
+def test_queued_keeps_its_timeout_for_the_commit_as_well(database: str) -> None:
+    """Which waits for readers, in delete mode, after BEGIN has waited for a writer."""
+    settings = Settings(journal_mode="delete", transaction="immediate", queue="lock", busy_timeout=4.0)
+    create_table(database, settings)
+    insert_row(database, ("first",), settings)
+    errors: list[BaseException] = []
+
+    def insert() -> None:
+        try:
+            insert_row(database, ("second",), settings)
+        except sqlite3.OperationalError as error:
+            errors.append(error)
+
+    with (
+        closing(sqlite3.connect(database, isolation_level=None)) as writer,
+        closing(sqlite3.connect(database, isolation_level=None)) as reader,
+    ):
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM messages").fetchall()
+        writer.execute("BEGIN IMMEDIATE")
+        thread = threading.Thread(target=insert)
+        began = time.monotonic()
+        thread.start()
+        time.sleep(3)
+        writer.execute("ROLLBACK")
+        thread.join(60)
+        assert 3 < time.monotonic() - began < 6
+    assert [error_name(error) for error in errors] == ["SQLITE_BUSY"]
 
 
 def test_a_burst_of_each_queue_keeps_every_row(database: str) -> None:

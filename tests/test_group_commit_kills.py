@@ -79,8 +79,6 @@ def test_whoever_is_killed_at_whatever_moment_no_row_is_lost_or_there_twice(data
     assert found["acknowledged"] >= 8 * (WORKERS - KILLED)
 
 
-DATABASE = "the database"  # where a command names it
-
 HEX = r"((?:\\x[0-9a-f]{2})*)"
 
 
@@ -173,15 +171,15 @@ WITH_A_LEADER_THAT_DIES = """
 import sys
 from tests.grouped import UNSYNCED
 from tests.test_group_commit import Group
-group = Group(sys.argv[1])
+group = Group(sys.argv[2])
 group.lead(UNSYNCED)
-group.follow(3, "", sys.argv[2])
+group.follow(3, "", sys.argv[1])
 group.go()
 """
 
 
 def faults_after_power_losses(folder: Path, command: list[str], sure_of_names: bool, rows: int = 8) -> list[str]:
-    """Processes under strace; the power fails after each system call that changes what is sure to survive."""
+    """A command on a database, under strace; power fails after each call that changes what is sure to survive."""
     real = folder / "real"
     real.mkdir()
     database = real / "messages.db"
@@ -193,7 +191,7 @@ def faults_after_power_losses(folder: Path, command: list[str], sure_of_names: b
     with closing(sqlite3.connect(database)) as other:
         other.execute("SELECT * FROM messages").fetchall()  # so that no close is the last, which syncs once more
         subprocess.run(
-            [*strace, *(str(database) if one == DATABASE else one for one in command)],
+            [*strace, *command, str(database)],
             check=True,
             cwd=PROJECT,
             stdin=subprocess.DEVNULL,
@@ -225,14 +223,14 @@ def faults_after_power_losses(folder: Path, command: list[str], sure_of_names: b
 def test_a_power_loss_at_any_moment_takes_no_acknowledged_row_and_doubles_none(
     sure_of_names: bool, tmp_path: Path
 ) -> None:
-    command = ["sh", "-c", EIGHT, sys.executable, INSERT, DATABASE]
+    command = ["sh", "-c", EIGHT, sys.executable, INSERT]
     assert faults_after_power_losses(tmp_path, command, sure_of_names) == []
 
 
 @STRACE
 def test_a_commit_without_its_sync_is_seen_to_lose_rows_in_a_power_loss(tmp_path: Path) -> None:
     """So the test above would notice."""
-    command = ["sh", "-c", EIGHT, sys.executable, NORMAL + INSERT, DATABASE]
+    command = ["sh", "-c", EIGHT, sys.executable, NORMAL + INSERT]
     assert any(fault.endswith("lost") for fault in faults_after_power_losses(tmp_path, command, True))
 
 
@@ -241,7 +239,7 @@ def test_a_commit_without_its_sync_is_seen_to_lose_rows_in_a_power_loss(tmp_path
 def test_rows_that_their_leader_did_not_live_to_sync_are_acknowledged_when_they_are(
     without: str, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-c", WITH_A_LEADER_THAT_DIES, DATABASE, without]
+    command = [sys.executable, "-c", WITH_A_LEADER_THAT_DIES, without]
     assert bool(faults_after_power_losses(tmp_path, command, True, rows=3)) == bool(without)
 
 
