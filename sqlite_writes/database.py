@@ -267,7 +267,7 @@ def warm_up(settings: str | Settings = "default") -> None:
     """Do once all that a first ``insert_row`` does, so that a later one finds everything loaded.
 
     In a new database, in a folder in memory where there is one. With a queue, also what an insert does that waits in
-    vain: behind another's, and behind another's group.
+    vain: behind another's, behind another's group, and behind a group whose leader has let go of it.
     """
     import tempfile  # large, and only this needs it
 
@@ -284,9 +284,12 @@ def warm_up(settings: str | Settings = "default") -> None:
         queue.wait()
         with suppress(sqlite3.OperationalError):
             insert_row(database, ("behind another",), hurried)
-        files.enter_context(closing(Batch(database, "-batch", os.O_CREAT | os.O_APPEND))).begin()
+        with closing(Batch(database, "-batch", os.O_CREAT | os.O_APPEND)) as group:
+            group.begin()
+            with suppress(sqlite3.OperationalError):
+                insert_row(database, ("behind a group",), hurried)
         with suppress(sqlite3.OperationalError):
-            insert_row(database, ("behind a group",), hurried)
+            insert_row(database, ("behind what is left of it",), hurried)
 
 
 def row_count(database: Database) -> int:

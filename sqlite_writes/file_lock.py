@@ -43,11 +43,12 @@ class FileLock:
 
     def acquire(self, *, shared: bool = False) -> bool:
         """Lock it now, for us alone or ``shared`` with others who do; False if others have locked it."""
-        with suppress(BlockingIOError):
+        try:
             fcntl.flock(self.descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-            self._is_ours = not shared
-            return True
-        return False
+        except BlockingIOError:
+            return False
+        self._is_ours = not shared
+        return True
 
     def listen(self, flags: int = 0) -> None:
         """Have the bell open, with the ``os.O_CREAT`` flag made if need be: from now on no ring is missed."""
@@ -90,17 +91,15 @@ class FileLock:
         return False
 
     def close(self) -> None:
-        """Let go of the lock, even if a process forked meanwhile has the file open too, and ring, if it was ours."""
-        if self.descriptor < 0:
-            return
-        fcntl.flock(self.descriptor, fcntl.LOCK_UN)
-        os.close(self.descriptor)
+        """Let go of it; if the lock was ours, even if a process forked meanwhile has the file open too, and ring."""
         if self._is_ours:
+            fcntl.flock(self.descriptor, fcntl.LOCK_UN)
             self.listen()
-        if self._bell >= 0:
-            with suppress(BlockingIOError):  # it rang 65,536 times, and those who wait have not looked yet
-                os.write(self._bell, b"!" * self._is_ours)
-            os.close(self._bell)
+            if self._bell >= 0:
+                with suppress(BlockingIOError):  # it rang 65,536 times, and those who wait have not looked yet
+                    os.write(self._bell, b"!")
+        for descriptor in {self.descriptor, self._bell} - {-1}:
+            os.close(descriptor)
         self.descriptor, self._bell, self._is_ours = -1, -1, False
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import struct
 import time
 from binascii import crc32
@@ -32,6 +31,8 @@ _MARK = 16  # where the one byte of either is that changes
 # A larger statement waits in line on its own; so a batch is at most as large as this for each caller that waits.
 RECORD_LIMIT = 1 << 16
 
+_WRITES_ROWS = ("INSERT", "REPLACE", "UPDATE", "DELETE", "WITH")
+
 _TYPES = {type(None), bool, int, float, str, bytes}
 
 # No parameter has an empty name, so that what has one is bytes.
@@ -47,8 +48,8 @@ class UndecidedError(sqlite3.OperationalError):
 
 def _checked(sql: str, parameters: Parameters) -> tuple[str, Parameters]:
     """The same; ``ValueError`` for a statement that might do more than write rows, or touch other files."""
-    if not re.match(r"\s*(INSERT|REPLACE|UPDATE|DELETE|WITH)\b", sql, re.IGNORECASE):
-        raise ValueError(f"statement {sql[:80]!r} does not begin with INSERT, REPLACE, UPDATE, DELETE or WITH")
+    if not str.lstrip(sql).upper().startswith(_WRITES_ROWS):
+        raise ValueError(f"statement {sql[:80]!r} does not begin with one of {', '.join(_WRITES_ROWS)}")
     return sql, parameters
 
 
@@ -115,8 +116,8 @@ class Batch(FileLock):
 
     def follow(self, packed: bytes, deadline: float) -> bytes:
         """Add a statement, wait, and say what became of it; ``UndecidedError`` if that cannot be known."""
+        done, pause = False, 0.0005
         try:
-            pause = 0.0005
             while self.header()[0] != _OPEN and self.is_current() and time_left(deadline):
                 if self.acquire(shared=True):  # nobody leads it
                     return self._fate(deadline)
@@ -128,11 +129,12 @@ class Batch(FileLock):
                 return _REFUSED
             if self._start is None:
                 return _PENDING if time_left(deadline) else _WITHDRAWN
-            if self.acquire_by(deadline, shared=True):
-                return self._fate(deadline)
+            done = self.acquire_by(deadline, shared=True)
         finally:
-            if self._start is not None and self.header()[0] == _OPEN:
+            if not done and self._start is not None and self.header()[0] == _OPEN:
                 self.set_mark(_WITHDRAWN, self._start)
+        if done:
+            return self._fate(deadline)
         # The leader marks the batch first, and then reads what is withdrawn: one of us sees the other.
         if self.header()[0] != _OPEN:
             raise UndecidedError("the time was over while the statement was being committed")
@@ -250,7 +252,7 @@ def execute_grouped(database: Database, sql: str, parameters: Parameters = (), t
     path, deadline = real_path(database), time.monotonic() + timeout
     group, fate = f"{path}-batch", _PENDING
     with closing(Queue(path)) as queue:
-        while fate == _PENDING and (os.path.exists(group) or not queue.wait()) and (data := _pack(sql, parameters)):
+        while fate == _PENDING and (os.access(group, os.F_OK) or not queue.wait()) and (data := _pack(sql, parameters)):
             with closing(Batch(path, "-batch", os.O_CREAT | os.O_APPEND)) as batch:
                 fate = batch.lead(data, queue, deadline) if batch.begin() else batch.follow(data, deadline)
         if fate != _COMMITTED:

@@ -484,6 +484,10 @@ def _work(
             try:
                 if job.warm_up is not None:
                     job.warm_up()
+                # A page is shared until its first use, were it only a count of references, has it copied. So use them.
+                function, item = job.function, job.items[index]
+                with contextlib.suppress(Exception):
+                    pickle.dumps(item)
                 clock[4 * index + 1] = time.monotonic()
             finally:
                 os.close(ready)  # even if it failed: until all have closed it, the gate stays shut
@@ -491,7 +495,7 @@ def _work(
             if clock[0]:
                 clock[4 * index + 2] = time.monotonic()
                 try:
-                    result = job.function(job.items[index])
+                    result = function(item)
                 finally:
                     clock[4 * index + 3] = time.monotonic()
         except BaseException as error:

@@ -187,8 +187,9 @@ def test_a_caller_that_ignores_its_children_still_gets_outcomes(marked: Living) 
         signal.signal(signal.SIGCHLD, before)
 
 
-def test_fork_takes_any_function(marked: Living) -> None:
-    assert [outcome.result for outcome in pool_map(lambda x: x + 1, [1, 2], start_method="fork")] == [2, 3]
+def test_fork_takes_any_function_and_any_item(marked: Living) -> None:
+    items = [lambda: 1, lambda: 2]  # neither can be pickled
+    assert [outcome.result for outcome in pool_map(lambda x: x() + 1, items, start_method="fork")] == [2, 3]
 
 
 def test_a_function_that_cannot_be_pickled_is_said_to_be_so() -> None:
