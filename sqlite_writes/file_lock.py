@@ -91,9 +91,10 @@ class FileLock:
         return False
 
     def close(self) -> None:
-        """Let go of it; if the lock was ours, even if a process forked meanwhile has the file open too, and ring."""
-        if self._is_ours:
+        """Let go of the lock, even if a process forked meanwhile has the file open too, and ring, if it was ours."""
+        if self.descriptor >= 0:
             fcntl.flock(self.descriptor, fcntl.LOCK_UN)
+        if self._is_ours:
             self.listen()
             if self._bell >= 0:
                 with suppress(BlockingIOError):  # it rang 65,536 times, and those who wait have not looked yet

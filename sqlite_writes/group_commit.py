@@ -31,8 +31,6 @@ _MARK = 16  # where the one byte of either is that changes
 # A larger statement waits in line on its own; so a batch is at most as large as this for each caller that waits.
 RECORD_LIMIT = 1 << 16
 
-_WRITES_ROWS = ("INSERT", "REPLACE", "UPDATE", "DELETE", "WITH")
-
 _TYPES = {type(None), bool, int, float, str, bytes}
 
 # No parameter has an empty name, so that what has one is bytes.
@@ -48,8 +46,8 @@ class UndecidedError(sqlite3.OperationalError):
 
 def _checked(sql: str, parameters: Parameters) -> tuple[str, Parameters]:
     """The same; ``ValueError`` for a statement that might do more than write rows, or touch other files."""
-    if not str.lstrip(sql).upper().startswith(_WRITES_ROWS):
-        raise ValueError(f"statement {sql[:80]!r} does not begin with one of {', '.join(_WRITES_ROWS)}")
+    if not str.lstrip(sql).upper().startswith(("INSERT", "REPLACE", "UPDATE", "DELETE", "WITH")):
+        raise ValueError(f"statement {sql[:80]!r} does not begin with INSERT, REPLACE, UPDATE, DELETE or WITH")
     return sql, parameters
 
 

@@ -486,8 +486,7 @@ def _work(
                     job.warm_up()
                 # A page is shared until its first use, were it only a count of references, has it copied. So use them.
                 function, item = job.function, job.items[index]
-                with contextlib.suppress(Exception):
-                    pickle.dumps(item)
+                gc.get_referents(item)
                 clock[4 * index + 1] = time.monotonic()
             finally:
                 os.close(ready)  # even if it failed: until all have closed it, the gate stays shut

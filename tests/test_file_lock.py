@@ -75,6 +75,26 @@ def test_a_wait_that_is_given_up_leaves_nothing_behind(existing: str) -> None:
         assert free.wait()
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_process_that_was_forked_meanwhile_does_not_keep_the_lock(shared: bool, existing: str) -> None:
+    holder = FileLock(existing, "-queue", os.O_CREAT)
+    assert holder.acquire(shared=shared)
+    asleep, awake = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(awake)
+        os.read(asleep, 1)
+        os._exit(0)
+    try:
+        holder.close()
+        with closing(Queue(existing)) as queue:
+            assert queue.wait()
+    finally:
+        os.close(awake)
+        os.close(asleep)
+        os.waitpid(pid, 0)
+
+
 def test_no_ring_is_missed(existing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those who would miss one would wait for an hour."""
     monkeypatch.setattr(file_lock, "LOOK_AGAIN", 3600.0)

@@ -400,7 +400,7 @@ def test_an_error_that_is_no_statements_ends_the_leaders_call_and_costs_no_other
 
 @pytest.mark.parametrize("sql", ["", "SELECT 1", "COMMIT", "PRAGMA synchronous=0", "CREATE TABLE x (y)", "-- \nINSERT"])
 def test_other_statements_are_refused_in_one_line_that_names_them(sql: str, values: str) -> None:
-    with pytest.raises(ValueError, match="does not begin with one of INSERT, REPLACE, UPDATE, DELETE, WITH") as raised:
+    with pytest.raises(ValueError, match="does not begin with INSERT, REPLACE, UPDATE, DELETE or WITH") as raised:
         execute_grouped(values, sql)
     assert repr(sql) in str(raised.value)
     assert beside(values) == []
