@@ -188,8 +188,12 @@ def test_a_caller_that_ignores_its_children_still_gets_outcomes(marked: Living) 
 
 
 def test_fork_takes_any_function_and_any_item(marked: Living) -> None:
-    items = [lambda: 1, lambda: 2]  # neither can be pickled
-    assert [outcome.result for outcome in pool_map(lambda x: x() + 1, items, start_method="fork")] == [2, 3]
+    items: list[Callable[[], int]] = [lambda: 1, lambda: 2]  # neither can be pickled
+
+    def call(item: Callable[[], int]) -> int:
+        return item() + 1
+
+    assert [outcome.result for outcome in pool_map(call, items, start_method="fork")] == [2, 3]
 
 
 def test_a_function_that_cannot_be_pickled_is_said_to_be_so() -> None:
