@@ -484,7 +484,7 @@ def _work(
             try:
                 if job.warm_up is not None:
                     job.warm_up()
-                # A page is shared until its first use, were it only a count of references, has it copied. So use them.
+                # The first use of a page that the workers share, were it only to count references, copies it: so now.
                 function, item = job.function, job.items[index]
                 gc.get_referents(item)
                 clock[4 * index + 1] = time.monotonic()
