@@ -38,7 +38,6 @@ from .side import Side
 from .verdict import import_failure, judge_evidence
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator
 
 # Bytes that the databases, the wheels and the two environments need.
@@ -108,19 +107,18 @@ def main(arguments: list[str]) -> int:
 def check(options: argparse.Namespace, folder: Path) -> int:
     """Compare two commits of the repository in that folder, report, and the verdict's status."""
     started = time.monotonic()
+    for file in filter(None, (options.report, options.json, options.raw)):
+        file.unlink(missing_ok=True)  # an older check's: whatever comes, it is not this one's
     seed = random.SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
     comparison = find_comparison(folder, options.base, options.head)
     texts = [comparison.messages]
+    command = ["python", "-m", "pr_check", comparison.base, comparison.head, "--python", options.python]
+    command += ["--seed", str(seed), "--time-limit", f"{options.time_limit:g}"]
     if options.pull_request_text is not None:
         texts.append(options.pull_request_text.read_text(errors="replace"))
+        command += ["--pull-request-text", str(options.pull_request_text)]
     accepted = accepted_costs(*texts)
-    command = shlex.join(
-        [
-            *("python", "-m", "pr_check", comparison.base, comparison.head),
-            *("--python", options.python, "--seed", str(seed), "--time-limit", f"{options.time_limit:g}"),
-        ]
-    )
-    report = Report(comparison.base, comparison.head, Judgement(), {}, command)
+    report = Report(comparison.base, comparison.head, Judgement(), {}, shlex.join(command))
     if not comparison.measurable:
         changed = len(comparison.changed)
         report.nothing_to_measure = (
@@ -156,6 +154,7 @@ def _measure(
         for side in (base, head):
             resources.callback(side.end)
         before = steal()
+        until = max(until, time.monotonic() + options.time_limit / 2)  # new environments may have taken most of it
         judgement, evidence, identities = _sample(comparison, base, head, order, until, folder, console)
         report.judgement = judge_evidence(evidence, accepted) if judgement is None else judgement
         report.benchmarks = _compare_suites(identities)
@@ -200,18 +199,12 @@ def build_both(comparison: Comparison, python: str, folder: Path, console: Conso
             built = [build.wait() for build in builds]
     finally:
         for build in builds:
-            _end(build.process)
+            build.end()
     base, head = (
         Side(name, interpreter, folder / "head-benchmarks", folder / "databases", variables)
         for name, (interpreter, variables) in zip(commits, built)
     )
     return base, head
-
-
-def _end(process: subprocess.Popen[Any]) -> None:
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def _extract(comparison: Comparison, commit: str, folder: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -22,9 +23,12 @@ from dashboard import interpreters
 
 from .errors import SetUpError
 
+# Seconds for a build to end when it is told to; asv gives each command that it has started one.
+ENDING = 10.0
+
 
 class Build:
-    """A build under way, in a process group of its own."""
+    """A build under way, out of Ctrl-C's reach: whoever started it ends it."""
 
     def __init__(self, side: str, root: Path, configuration: Path, python: str, commit: str) -> None:
         self._side, self._commit = side, commit
@@ -33,7 +37,8 @@ class Build:
         self._log = folder / "build.log"
         with self._log.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "pr_check.build", str(folder), str(configuration), python, commit],
+                # -P: this very code, not what the repository's work tree may have in its place.
+                [sys.executable, "-P", "-m", "pr_check.build", str(folder), str(configuration), python, commit],
                 cwd=root,
                 env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
                 stdin=subprocess.DEVNULL,
@@ -51,9 +56,19 @@ class Build:
         built = json.loads(said[-1])
         return built["interpreter"], built["variables"]
 
+    def end(self) -> None:
+        """End it, and what asv has started for it: that is in groups of its own, and is ended by it on the way out."""
+        self.process.terminate()
+        try:
+            self.process.wait(ENDING)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
 
 def main(folder: str, configuration: str, python: str, commit: str) -> int:
     """Build; 1 with the reason in the last line if that fails."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     interpreters.setup()
     config = Config.load(configuration)
     config.repo = os.getcwd()

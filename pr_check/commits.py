@@ -14,23 +14,36 @@ PACKAGE = ("sqlite_writes/",)
 BENCHMARKS = ("benchmarks/",)
 BUILD = ("setup.py", "setup.cfg", "pyproject.toml", "MANIFEST.in", "asv.conf.json")
 
+# What the build reads and nothing depends on: but it has to be there.
+READ_BY_BUILD = ("README.md", "LICENSE")
+
 MAIN_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two commits of one repository, the files that differ between them, and what the commits' authors accept."""
+    """Two commits of one repository, the files that differ between them, and what the commits' authors accept.
+
+    changed: the names of all of these files. removed: of those that the head has no more.
+    """
 
     root: Path
     base: str
     head: str
     changed: tuple[str, ...]
+    removed: tuple[str, ...]
     messages: str
 
     @property
     def measurable(self) -> tuple[str, ...]:
         """The changed files that can change a result."""
-        return tuple(name for name in self.changed if name.startswith((*PACKAGE, *BENCHMARKS)) or name in BUILD)
+        return tuple(
+            name
+            for name in self.changed
+            if name.startswith((*PACKAGE, *BENCHMARKS))
+            or name in BUILD
+            or (name in READ_BY_BUILD and name in self.removed)
+        )
 
     def read(self, path: str) -> str:
         """The head's version of a file."""
@@ -64,9 +77,12 @@ def find_comparison(folder: Path, base: str | None, head: str) -> Comparison:
     base_commit = git(root, "merge-base", _main_branch(root), head_commit) if base is None else _commit(root, base)
     if head_commit == _commit(root, "HEAD"):
         _refuse_uncommitted(root)
-    changed = git(root, "diff", "--name-only", "-z", "--no-renames", base_commit, head_commit).split("\0")[:-1]
+    changed, removed = (
+        git(root, "diff", "--name-only", "-z", "--no-renames", *only, base_commit, head_commit).split("\0")[:-1]
+        for only in ((), ("--diff-filter=D",))
+    )
     messages = git(root, "log", "--format=%B", f"{base_commit}..{head_commit}")
-    return Comparison(root, base_commit, head_commit, tuple(changed), messages)
+    return Comparison(root, base_commit, head_commit, tuple(changed), tuple(removed), messages)
 
 
 def _commit(root: Path, name: str) -> str:

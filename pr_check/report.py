@@ -72,7 +72,7 @@ class Report:
             if (count := sum(finding.kind == kind for finding in judgement.findings))
         ]
         if judgement.verdict == "INCONCLUSIVE":
-            counts = [f"{len(judgement.suspicions)} suspected, not confirmed in time"] if judgement.suspicions else [
+            counts = [f"{len(judgement.suspicions)} suspected, not confirmed"] if judgement.suspicions else [
                 "not measured often enough"
             ]  # fmt: skip
         return f"{judgement.verdict}: {pair}: {', '.join(counts) or 'nothing got worse'}"
@@ -85,7 +85,7 @@ class Report:
         parts = [f"**{escape(self.sentence())}**", ""]
         parts += _table_of(judgement.findings)
         if judgement.suspicions:
-            parts += ["", "Suspected, and not confirmed in time:", "", *_table_of(judgement.suspicions)]
+            parts += ["", "Suspected, and not confirmed:", "", *_table_of(judgement.suspicions)]
         for finding in (*judgement.findings, *judgement.suspicions):
             if finding.details:
                 parts += ["", f"{escape(finding.benchmark)} ends with:", "", *_quoted(finding.details)]

@@ -243,8 +243,10 @@ def promises(settings: str) -> Sample:
         facts["files left beside the database"] = sorted(
             name[len("messages.db") :] for name in os.listdir(folder) if name != "messages.db"
         )
-        facts["synchronous"] = min((connection.synchronous for connection in recorded), default=None)
-        facts["busy timeout"] = min((connection.busy_timeout for connection in recorded), default=None)
+        # Read when a connection is closed: one that was left open says nothing of them.
+        closed = [connection for connection in recorded if connection.synchronous is not None]
+        facts["synchronous"] = min((connection.synchronous for connection in closed), default=None)
+        facts["busy timeout"] = min((connection.busy_timeout for connection in closed), default=None)
         facts["statements"] = [
             re.sub(r"'[^']*'|\d+", "?", statement) for connection in recorded for statement in connection.statements
         ]

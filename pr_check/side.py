@@ -84,7 +84,7 @@ class Side:
             self._buffer += chunk
         line, _, self._buffer = self._buffer.partition(b"\n")
         answer: Answer = json.loads(line)
-        if answer.get("disk is full"):
+        if answer.get("disk is full") or "SQLITE_FULL" in (answer.get("value") or {}).get("errors", ()):
             raise SetUpError(f"the disk of {str(self.databases)!r} is full")
         return answer
 

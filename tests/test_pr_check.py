@@ -134,9 +134,14 @@ def test_a_side_that_does_not_build_is_named(
     assert_nothing_is_left(laboratory)
 
 
-def test_a_python_that_is_not_there_is_named(clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["HEAD^", "HEAD", "--python", "3.99"]) == 4
+def test_a_python_that_is_not_there_is_named_and_an_older_report_is_gone(
+    clone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "report.json"
+    report.write_text("PASS of an older check")
+    assert main(["HEAD^", "HEAD", "--python", "3.99", "--json", str(report)]) == 4
     assert "no Python 3.99 starts here" in capsys.readouterr().err
+    assert not report.exists()
 
 
 def test_a_full_disk_and_a_second_check_are_refused(
@@ -165,9 +170,17 @@ def test_benchmarks_that_the_base_does_not_suit_are_named(
 
 
 @READS_PROC
-def test_ctrl_c_leaves_nothing_running(clone: Path, marked: Callable[[], list[int]], laboratory: Laboratory) -> None:
+@pytest.mark.parametrize("moment", ["building", "sampling"])
+def test_ctrl_c_leaves_nothing_running(
+    moment: str, clone: Path, marked: Callable[[], list[int]], laboratory: Laboratory
+) -> None:
+    if moment == "building":
+        slow = "import time\ntime.sleep(600)\nsetup("
+        head, awaited, count = laboratory.commit("setup.py", "setup(", slow, "Build slowly"), "_in_process.py", 0
+    else:
+        head, awaited, count = "HEAD", "sampler.py", 1
     check = subprocess.Popen(
-        [sys.executable, "-m", "pr_check", "HEAD^", "HEAD", "--time-limit", "300"],
+        [sys.executable, "-P", "-m", "pr_check", "HEAD^", head, "--time-limit", "300"],
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -175,11 +188,11 @@ def test_ctrl_c_leaves_nothing_running(clone: Path, marked: Callable[[], list[in
         text=True,
     )
 
-    def is_sampling() -> bool:
+    def is_there() -> bool:
         assert check.poll() is None
-        return sum("sampler.py" in _command(pid) for pid in marked()) > 1
+        return sum(awaited in _command(pid) for pid in marked()) > count
 
-    wait_until(is_sampling, "both sides are sampled", 120.0)
+    wait_until(is_there, f"it is {moment}", 120.0)
     check.send_signal(signal.SIGINT)
     out, err = check.communicate(timeout=60)
     assert check.returncode == 130, out + err

@@ -110,6 +110,13 @@ def test_only_what_can_change_a_result_is_measured(repository: Path, name: str, 
     assert (name in find_comparison(repository, None, "HEAD").measurable) == measured
 
 
+def test_what_the_build_only_reads_is_measured_when_it_is_gone(repository: Path) -> None:
+    base = commit(repository, "README.md", "other words")
+    (repository / "README.md").unlink()
+    commit(repository, "docs/README.md", "")
+    assert find_comparison(repository, base, "HEAD").measurable == ("README.md",)
+
+
 def test_a_change_of_words_alone_is_answered_at_once(repository: Path, tmp_path: Path) -> None:
     report = tmp_path / "report.md"
     done = run(repository, "--report", str(report))

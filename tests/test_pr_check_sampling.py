@@ -323,6 +323,14 @@ def test_a_full_disk_ends_the_check_in_one_line(sides: Callable[..., Side], full
     side.end()
 
 
+def test_a_disk_that_fills_during_a_burst_is_no_failure_of_its_rows(sides: Callable[..., Side]) -> None:
+    called = "    called = time.monotonic()\n"
+    full = f"{called}    raise sqlite3.OperationalError('database or disk is full')\n"
+    side = sides(Mutant("", "sqlite_writes/database.py", called, full, "", ""))
+    with pytest.raises(SetUpError, match=r"the disk of .*databases' is full"):
+        ask(side, FEW)
+
+
 # --------------------------------------------------------------------------- the looks, on sides that are made up
 
 
