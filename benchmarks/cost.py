@@ -8,7 +8,17 @@ from __future__ import annotations
 
 import math
 
-from .common import SETTINGS, STORAGE, database_path, mean, measured_once, setup, skip_unless_possible, unit
+from .common import (
+    SETTINGS,
+    STORAGE,
+    database_path,
+    mean,
+    measured_once,
+    setup,
+    skip_if_driver_is_ignored,
+    skip_unless_possible,
+    unit,
+)
 
 
 class InsertCost:
@@ -65,6 +75,9 @@ class Library:
     """What the numbers were measured with; never judged."""
 
     version = "2"
+
+    def setup(self) -> None:
+        skip_if_driver_is_ignored()
 
     @unit("version number")
     def track_sqlite_version(self) -> int:

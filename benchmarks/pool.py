@@ -52,4 +52,7 @@ def _map(way: str, function: Callable[[float], Any], items: list[float]) -> list
             return pool.map(function, items, chunksize=1)
     from sqlite_writes import pool_map
 
-    return [outcome.result for outcome in pool_map(function, items)]
+    outcomes = pool_map(function, items)
+    if others := {outcome.status for outcome in outcomes} - {"returned"}:
+        raise RuntimeError(f"not all of {len(items)} workers returned: {', '.join(sorted(others))}")
+    return [outcome.result for outcome in outcomes]

@@ -18,6 +18,7 @@ from .common import (
     measured_once,
     samples,
     setup,
+    skip_if_driver_is_ignored,
     skip_unless_possible,
     unit,
 )
@@ -39,10 +40,12 @@ class InsertRow:
     rounds = 2
     warmup_time = 0.0
 
+    def __init__(self) -> None:
+        self.resources = ExitStack()  # teardown comes even where the module's setup has said n/a
+
     def setup(self, settings: str) -> None:
         from sqlite_writes import create_table, generate_example_rows, insert_row
 
-        self.resources = ExitStack()
         skip_unless_possible(settings)
         self.insert_row = insert_row
         self.database = self.resources.enter_context(database_path())
@@ -62,6 +65,9 @@ class TenThousandRows:
 
     version = "1"
     timeout = 600.0
+
+    def setup(self) -> None:
+        skip_if_driver_is_ignored()
 
     @unit("seconds")
     def track_seconds(self) -> float:

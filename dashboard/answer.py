@@ -17,6 +17,7 @@ from asv.machine import Machine, MachineCollection
 from asv.repo import get_repo
 from asv.results import iter_results_for_machine_and_hash
 from asv.util import UserError
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -146,19 +147,25 @@ def read_answer(result: Results, values: dict[str, Values]) -> Answer:
             answer.cells.setdefault(way, {})[int(parameters[0])] = Cell(
                 rows_failed.number, rows_lost.number, twice.number or 0.0 if twice and twice.measured else 0.0
             )
-    if values and all(value.failed for cells in values.values() for value in cells.values()):
+    answer.alarms, answer.broken = warnings_of(values)
+    if len(values) > 1 and all(value.failed for cells in values.values() for value in cells.values()):
         answer.broken = ["every benchmark, as when the package cannot be built"]
-        return answer
+    return answer
+
+
+def warnings_of(values: dict[str, Values]) -> tuple[list[str], list[str]]:
+    """What these values give for an answer's ``alarms`` and ``broken``."""
+    alarms, broken = list[str](), list[str]()
     for name, cells in values.items():
         failures = [parameters for parameters, value in cells.items() if value.failed]
-        answer.broken += _entries(name, failures, len(cells))
+        broken += _entries(name, failures, len(cells))
         must_be_zero = MUST_BE_ZERO.fullmatch(name)
         for parameters, value in cells.items() if must_be_zero else ():
             if value.measured and value.number:
                 what = "lost" if must_be_zero[1] == "lost" else "there twice"  # type: ignore[index] # it matched
                 rows = f"{number_of_rows(value.number)} {'row' if value.number == 1 else 'rows'} of a burst"
-                answer.alarms.append(f"{rows} {what}: {entry_name(name.rpartition('.')[0], parameters)}")
-    return answer
+                alarms.append(f"{rows} {what}: {entry_name(name.rpartition('.')[0], parameters)}")
+    return alarms, broken
 
 
 def _entries(name: str, failures: list[tuple[str, ...]], of: int) -> list[str]:
@@ -202,10 +209,10 @@ def print_answers(answers: list[Answer], title: str, console: Console) -> None:
     """A table for each environment, and below it the answer as sentences."""
     for answer in answers:
         console.print(Text(f"Python {answer.python}, {answer.sqlite}: failed / lost rows of a burst", style="bold"))
-        table = Table()
-        table.add_column("workers", justify="right")
+        table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+        table.add_column("workers", justify="right", no_wrap=True)
         for settings in answer.cells:
-            table.add_column(settings, justify="right", no_wrap=True)
+            table.add_column(settings, justify="right", overflow="fold")  # wrapped where there is no room, never cut
         for workers in sorted({workers for cells in answer.cells.values() for workers in cells}):
             table.add_row(str(workers), *(_show(cells.get(workers)) for cells in answer.cells.values()))
         console.print(table)

@@ -17,7 +17,7 @@ from asv.feed import FeedEntry, write_atom
 from asv.util import human_value
 
 from .answer import NAIVE_BURST, number_of_rows
-from .limits import graph_key, transitions
+from .limits import COUNTS, failures, graph_key, zeros
 from .results import entry_name
 
 if TYPE_CHECKING:
@@ -26,21 +26,31 @@ if TYPE_CHECKING:
 
     from asv.graph import GraphSet
 
-    from .limits import Commit, Series
+    from .limits import Commit, Series, Transition
     from .results import Parameters, Value
 
 
 @dataclass(frozen=True)
 class Change:
-    """Something that got worse at a commit; ``since`` is the commit measured before it, if any lies between."""
+    """Something that got worse at a commit; ``previous`` is the one at which it was measured before."""
 
     what: str
     series: Series
     benchmark: str
     commit: Commit
-    since: Commit | None
+    previous: Commit
     before: str
     after: str
+
+    @property
+    def since(self) -> Commit | None:
+        """The commit that it was measured at before, if others lie between: then it may be any of them."""
+        return self.previous if self.commit.revision - self.previous.revision > 1 else None
+
+    @property
+    def where(self) -> str:
+        """Python, SQLite and machine; another SQLite than before may be what changed it."""
+        return self.series.name(self.commit.revision, self.previous.revision)
 
     @property
     def address(self) -> str:
@@ -76,25 +86,24 @@ def _left_out(series: Series, commits: Mapping[int, Commit]) -> Iterator[Change]
         for name, cells in measurement.values.items():
             for parameters, value in cells.items():
                 histories.setdefault((name, parameters), []).append((revision, value))
-    broken: dict[tuple[str, int], list[Parameters]] = {}
+    broken: dict[tuple[str, int, int], list[Parameters]] = {}
     for (name, parameters), history in histories.items():
-        begun = []
-        for revision, before, after in transitions(name, history):
+        for revision, since, _, after in failures(history):
             if after == "failed":
-                broken.setdefault((name, revision), []).append(parameters)
-            elif after and (not before or before == "failed"):
-                begun.append((revision, before, after))
-        if begun and name.endswith("_rows") and not name.startswith(f"{NAIVE_BURST}."):
-            yield _rows_begun(series, name, parameters, commits, begun)
-    for (name, revision), failures in broken.items():
-        entry = name if len(failures) == len(series.measurements[revision].values[name]) else None
-        more = f" and {len(failures) - 1} more" if len(failures) > 1 else ""
+                broken.setdefault((name, since, revision), []).append(parameters)
+        if name.endswith(COUNTS) and not name.startswith(f"{NAIVE_BURST}."):
+            begun = [change for change in zeros(history) if change[3]]
+            if begun:
+                yield _rows_begun(series, name, parameters, commits, begun)
+    for (name, since, revision), places in broken.items():
+        entry = name if len(places) == len(series.measurements[revision].values[name]) else None
+        more = f" and {len(places) - 1} more" if len(places) > 1 else ""
         yield Change(
             "benchmark began to fail",
             series,
-            entry or f"{entry_name(name, failures[0])}{more}",
+            entry or f"{entry_name(name, places[0])}{more}",
             commits[revision],
-            None,
+            commits[since],
             "a number",
             "failed",
         )
@@ -105,10 +114,10 @@ def _rows_begun(
     name: str,
     parameters: Parameters,
     commits: Mapping[int, Commit],
-    begun: list[tuple[int, float | str, float | str]],
+    begun: list[Transition],
 ) -> Change:
     """The newest commit at which a count of rows left 0; near the limit that happens again and again."""
-    revision, before, after = begun[-1]
+    revision, since, before, after = begun[-1]
     rows = name.rpartition(".track_")[2].replace("_", " ")
     earlier = f" (as at {len(begun) - 1} commits before)" if len(begun) > 1 else ""
     shown = [value if isinstance(value, str) else number_of_rows(value) for value in (before, after)]
@@ -117,7 +126,7 @@ def _rows_begun(
         series,
         entry_name(name, parameters),
         commits[revision],
-        None,
+        commits[since],
         shown[0],
         shown[1],
     )
@@ -138,13 +147,18 @@ def _regressions(
         series = owners.get(graph_key(parameters[path]))
         unit = known[entry.partition("(")[0]].get("unit", "")
         for first, at, before, after in jumps:
-            if series is not None and at in commits:
+            if series is not None and at in series.measurements:
+                before_it = (
+                    first
+                    if first in series.measurements
+                    else max((r for r in series.measurements if r < at), default=at)
+                )
                 yield Change(
                     "regression",
                     series,
                     entry,
                     commits[at],
-                    commits.get(first),
+                    commits[before_it],
                     human_value(before, unit),
                     human_value(after, unit),
                 )
@@ -158,7 +172,7 @@ def write_feed(path: Path, changes: list[Change], project: str) -> None:
         since = f"after {change.since.hash[:8]}, at " if change.since else ""
         text = (
             f"{change.before} → {change.after}, {since}{change.commit.hash[:8]} “{change.commit.subject}”"
-            f" ({change.series.name})"
+            f" ({change.where})"
         )
         entries.append(
             FeedEntry(

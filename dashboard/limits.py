@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from asv.results import iter_results
 
-from .answer import BURST, NAIVE, NAIVE_BURST, Answer, read_answer
-from .results import Value, Values, read_values
+from .answer import BURST, NAIVE, NAIVE_BURST, Answer, read_answer, warnings_of
+from .results import Parameters, Value, Values, read_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 # A step is (first revision, one past the last, value, smallest value, error), as asv detects them.
 Step = tuple[int, int, float, float, float]
 Json = dict[str, Any]
+
+# A cell's values by revision, oldest first; and a change: (revision, revision of the value before, before, after).
+History = list[tuple[int, "Value | None"]]
+Transition = tuple[int, int, "float | str", "float | str"]
 
 # The numbers that come first in the table, with their names; the others follow under asv's names.
 LEADING = {
@@ -89,19 +93,49 @@ class Series:
         return hashlib.sha256(f"{self.machine}\0{self.environment}".encode()).hexdigest()[:12]
 
     @property
+    def newest_revision(self) -> int:
+        """Of the newest commit whose bursts it has measured, or of the newest if there is none."""
+        return max([revision for revision, of in self.measurements.items() if of.answer.cells] or self.measurements)
+
+    @property
     def newest(self) -> Measurement:
-        """The measurement of the newest commit that it has."""
-        return self.measurements[max(self.measurements)]
+        """The measurement of that commit."""
+        return self.measurements[self.newest_revision]
 
-    @property
-    def sqlite(self) -> str:
-        """Which SQLite it wrote with, at the newest commit, and through which module."""
-        return f"{self.newest.answer.sqlite} ({self.driver})" if self.driver else self.newest.answer.sqlite
+    def standing(self) -> Iterator[tuple[int, list[str], list[str]]]:
+        """What is known last of every number, as alarms and what is broken, by revision; newest first.
 
-    @property
-    def name(self) -> str:
-        """What people call it."""
-        return f"Python {self.python}, {self.sqlite}, on {self.machine}"
+        So a newer commit of which only a part was measured takes back nothing of the rest.
+        """
+        told = set[tuple[str, Parameters]]()
+        for revision, measurement in sorted(self.measurements.items(), key=lambda item: -item[0]):
+            known = [
+                (name, parameters, value)
+                for name, cells in measurement.values.items()
+                for parameters, value in cells.items()
+                if value.measured or value.failed
+            ]
+            fresh: dict[str, Values] = {}
+            for name, parameters, value in known:
+                if (name, parameters) not in told:
+                    fresh.setdefault(name, {})[parameters] = value
+            if sum(map(len, fresh.values())) == len(known):
+                yield revision, measurement.answer.alarms, measurement.answer.broken
+            else:
+                yield revision, *warnings_of(fresh)
+            told.update((name, parameters) for name, parameters, _ in known)
+
+    def sqlite(self, revision: int) -> str:
+        """Which SQLite it wrote with at that commit, and through which module."""
+        version = self.measurements[revision].answer.sqlite
+        return f"{version} ({self.driver})" if self.driver else version
+
+    def name(self, revision: int, since: int | None = None) -> str:
+        """What people call it at that commit; a SQLite that is another than at an earlier one is told."""
+        sqlite = self.sqlite(revision)
+        if since is not None and self.sqlite(since) != sqlite:
+            sqlite = f"{self.sqlite(since)} → {sqlite}"
+        return f"Python {self.python}, {sqlite}, on {self.machine}"
 
 
 def graph_key(parameters: Mapping[str, str | None]) -> frozenset[tuple[str, str]]:
@@ -263,9 +297,14 @@ def cell_json(series: Series, row: Row, commits: list[Commit], metrics: list[Jso
             values[metric["name"]] = [None if value is None else value.to_json() for _revision, value in history]
             changed = changes_of(name, history, steps.of(series, name, row.place))
             changes[metric["name"]] = [
-                {"commit": places[revision], "before": before, "after": after}
-                for revision, before, after in changed
-                if revision in places
+                {
+                    "commit": places[at],
+                    "since": places[since] if at - since > 1 else None,
+                    "before": before,
+                    "after": after,
+                }
+                for at, since, before, after in changed
+                if at in places and since in places
             ]
     return {
         "machine": series.machine,
@@ -278,33 +317,37 @@ def cell_json(series: Series, row: Row, commits: list[Commit], metrics: list[Jso
     }
 
 
-def changes_of(
-    name: str, history: list[tuple[int, Value | None]], steps: list[Step]
-) -> list[tuple[int, float | str, float | str]]:
-    """Where a cell changed: (revision, before, after), oldest first.
+def changes_of(name: str, history: History, steps: list[Step]) -> list[Transition]:
+    """Where a cell changed, oldest first.
 
     Where asv sees its level change, and, since asv's levels hide both, where it begins or ceases to fail itself and
     where a count of rows becomes more than 0 or 0 again.
     """
-    found: dict[int, tuple[float | str, float | str]] = {
-        after[0]: (before[2], after[2]) for before, after in itertools.pairwise(steps) if before[2] != after[2]
+    found: dict[int, Transition] = {
+        after[0]: (after[0], before[1] - 1, before[2], after[2])
+        for before, after in itertools.pairwise(steps)
+        if before[2] != after[2]
     }
-    for revision, before, after in transitions(name, history):
-        found[revision] = before, after
-    return [(revision, *values) for revision, values in sorted(found.items())]
+    for change in (*failures(history), *(zeros(history) if name.endswith(COUNTS) else ())):
+        found[change[0]] = change
+    return [change for _, change in sorted(found.items())]
 
 
-def transitions(name: str, history: list[tuple[int, Value | None]]) -> Iterator[tuple[int, float | str, float | str]]:
-    """Where a benchmark begins or ceases to fail, and a count of rows leaves 0 or comes back to it."""
+def failures(history: History) -> Iterator[Transition]:
+    """Where a benchmark begins or ceases to fail itself."""
     known = [(revision, value) for revision, value in history if value is not None and (value.measured or value.failed)]
-    for (_, before), (revision, after) in itertools.pairwise(known):
-        counted = name.endswith(COUNTS) and bool(before.number) != bool(after.number)
-        if before.failed != after.failed or (counted and not after.failed):
-            yield (
-                revision,
-                "failed" if before.number is None else before.number,
-                "failed" if after.number is None else after.number,
-            )
+    for (since, before), (revision, after) in itertools.pairwise(known):
+        if before.failed != after.failed:
+            old, new = ("failed" if value.number is None else value.number for value in (before, after))
+            yield revision, since, old, new
+
+
+def zeros(history: History) -> Iterator[Transition]:
+    """Where a count leaves 0 or comes back to it; a benchmark that fails itself in between says nothing of that."""
+    known = [(revision, value.number) for revision, value in history if value is not None and value.measured]
+    for (since, before), (revision, after) in itertools.pairwise(known):
+        if before is not None and after is not None and bool(before) != bool(after):
+            yield revision, since, before, after
 
 
 def write_data(
@@ -329,8 +372,9 @@ def write_data(
                 "machine": series.machine,
                 "environment": series.environment,
                 "python": series.python,
-                "sqlite": series.sqlite,
+                "sqlite": series.sqlite(series.newest_revision),
                 "commits": [n for n, commit in enumerate(commits) if commit.revision in series.measurements],
+                "newest": next(n for n, commit in enumerate(commits) if commit.revision == series.newest_revision),
             }
             for series in all_series
         ],

@@ -81,7 +81,11 @@ class Limits(OutputPublisher):  # type: ignore[misc] # asv has no types
     ) -> None:
         """Called by asv with what it has read; the html folder holds asv's page and its data by then."""
         html_dir = Path(conf.html_dir)
-        all_series = read_series(conf, benchmarks, revisions)
+        # As asv's own graphs: what was measured on other branches is no part of this history.
+        shown = {commit for branch in conf.branches for commit in repo.get_branch_commits(branch)}
+        shown.update(repo.get_tags().values())
+        ours = {commit: revision for commit, revision in revisions.items() if commit in shown}
+        all_series = read_series(conf, benchmarks, ours)
         commits = read_commits(conf, Path(repo._path), all_series)
         _write_limits(html_dir, conf.project, all_series, commits, benchmarks, graphs)
         _write_stock_page(html_dir)
@@ -133,7 +137,7 @@ def first_view(all_series: list[Series]) -> Series | None:
     def rank(item: tuple[int, Series]) -> tuple[int, int, bool, int]:
         place, series = item
         cells = sum(len(cells) for cells in series.newest.answer.cells.values())
-        return max(series.measurements), cells, not series.driver, place
+        return series.newest_revision, cells, not series.driver, place
 
     return max(enumerate(all_series), key=rank)[1] if all_series else None
 
@@ -142,19 +146,21 @@ def first_view(all_series: list[Series]) -> Series | None:
 
 
 def warnings(all_series: list[Series]) -> list[ET.Element]:
-    """The banners: lost or duplicated rows first, then benchmarks that failed; of each environment's newest commit."""
+    """The banners: lost or duplicated rows first, then benchmarks that failed; each number the newest there is."""
     banners = []
-    for title, kind, attribute in (
-        ("Rows were lost or are there twice", "lost", "alarms"),
-        ("Benchmark failed", "broken", "broken"),
-    ):
-        said = [(series, text) for series in all_series for text in getattr(series.newest.answer, attribute)]
-        if said:
+    standing = [
+        (f"{series.name(revision)}, commit {series.measurements[revision].commit[:8]}", said)
+        for series in all_series
+        for revision, *said in series.standing()
+    ]
+    kinds = (("Rows were lost or are there twice", "lost"), ("Benchmark failed", "broken"))
+    for place, (title, kind) in enumerate(kinds):
+        if texts := [f"{text} — {where}" for where, said in standing for text in said[place]]:
             banner = ET.Element("section", {"class": f"banner {kind}", "role": "alert"})
             ET.SubElement(banner, "h2").text = title
             lines = ET.SubElement(banner, "ul")
-            for series, text in said:
-                lines.append(_element("li", f"{text} — {series.name}, commit {series.newest.commit[:8]}"))
+            for text in texts:
+                _element("li", text, lines)
             banners.append(banner)
     return banners
 
@@ -175,7 +181,7 @@ def overview(all_series: list[Series], commits: Mapping[str, Commit]) -> ET.Elem
         line = ET.SubElement(body, "tr", {"data-series": series.folder})
         _element("th", series.machine, line, scope="row")
         _element("a", series.python, ET.SubElement(line, "td"), href=view_address(series, series.newest.commit))
-        _element("td", series.sqlite.removeprefix("SQLite "), line)
+        _element("td", series.sqlite(series.newest_revision).removeprefix("SQLite "), line)
         commit = commits[series.newest.commit]
         cell = ET.SubElement(line, "td", {"title": commit.subject})
         _link(commit, cell)
@@ -221,7 +227,7 @@ def _changes(changes: list[Change]) -> ET.Element:
             shown = _element("a", change.benchmark, line, href=change.address)
             after = f", after {change.since.hash[:8]}" if change.since else ""
             shown.tail = f" {change.before} \u2192 {change.after}{after} "
-            _element("small", change.series.name, line)
+            _element("small", change.where, line)
     return listed
 
 

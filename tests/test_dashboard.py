@@ -364,6 +364,88 @@ def test_a_commit_that_cannot_be_built_is_one_line_on_the_first_page(tmp_path: P
     assert "no size that was measured is safe; at 50 the benchmark itself failed" in page
 
 
+def banner(project: Project) -> list[str]:
+    """The lines of the warnings on the first page."""
+    return [html.unescape(line) for line in re.findall(r"<li>(.*?)</li>", project.first_page().partition("<h1")[0])]
+
+
+def test_what_was_measured_on_another_branch_is_no_part_of_the_history(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    lost = project.commit("Loses rows")
+    project.measure({**burst(track_lost_rows=rows(wal=3.0)), **quiet()})
+    project.git("checkout", "-qb", "topic")
+    project.commit("A fix")
+    project.measure({**burst(), **quiet()})
+    project.git("checkout", "-q", "-")
+    project.publish()
+    assert [commit["hash"] for commit in project.json("index.json")["commits"]] == [lost]
+    assert "3 of 500 were lost without an error" in project.first_page()
+    assert len(banner(project)) == 1
+
+
+def test_a_part_measured_at_a_newer_commit_takes_back_nothing_of_the_rest(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    whole = project.commit("All of it")
+    numbers = {**burst(track_failed_rows=rows(20.0), track_lost_rows=rows(wal=3.0)), **quiet()}
+    project.measure({**numbers, "caller.NaiveBurst.track_failed_rows": {("500",): None}})
+    project.commit("A part")
+    project.measure({"pool.Pool.track_memory": {(): None}})
+    project.publish()
+    page = project.first_page()
+    assert "failures began at 500: 20 of 500" in page
+    (series,) = project.json("index.json")["series"]
+    assert (series["commits"], series["newest"]) == ([0, 1], 0)
+    said = banner(project)
+    assert [line.partition(" — ")[0] for line in said] == [
+        "3 rows of a burst lost: burst.Burst(500, 'wal')",
+        "pool.Pool.track_memory",
+        "caller.NaiveBurst.track_failed_rows",
+    ]
+    assert said[0].endswith(f"commit {whole[:8]}")
+    assert said[1].endswith(f"commit {project.commits[-1][:8]}")
+
+
+def test_a_change_names_the_commit_measured_before_and_another_sqlite(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    first = project.commit("Measured")
+    project.measure({**burst(), **quiet()})
+    project.commit("Not measured")
+    project.commit("Measured with another SQLite")
+    newer: dict[str, Numbers] = {"cost.Library.track_sqlite_version": {(): 3046000}}
+    project.measure({**burst(track_failed_rows=rows(20.0)), **quiet(), **newer})
+    project.commit("Broken")
+    project.measure({**burst(track_failed_rows=rows(None)), **quiet(), **newer})
+    project.commit("As before it broke")
+    project.measure({**burst(track_failed_rows=rows(20.0)), **quiet(), **newer})
+    project.publish()
+    page = html.unescape(project.first_page())
+    assert f"0 → 20, after {first[:8]} <small>Python 3.12, SQLite 3.40.1 → SQLite 3.46.0, on vm</small>" in page
+    assert "a number → failed <small>Python 3.12, SQLite 3.46.0, on vm</small>" in page
+    assert page.count("failed rows where there were none") == 1
+    (series,) = project.json("index.json")["series"]
+    data = project.json(f"{series['folder']}/{project.commits[-1]}.json")
+    history = project.json(f"{series['folder']}/cell-{data['cells'].index([500, 'default'])}.json")
+    assert history["changes"]["track_failed_rows"] == [
+        {"commit": 1, "since": 0, "before": 0, "after": 20},
+        {"commit": 2, "since": None, "before": 20, "after": "failed"},
+        {"commit": 3, "since": None, "before": "failed", "after": 20},
+    ]
+
+
+def test_the_table_in_the_terminal_cuts_no_number(capsys: pytest.CaptureFixture[str]) -> None:
+    from rich.console import Console
+
+    from dashboard.answer import print_answers
+
+    names = ["default", "wal", "wal-normal", "patient", "queued", "grouped"]
+    answer = Answer("env", "3.12", cells={name: {1000: Cell(139.5, 0.0)} for name in names})
+    answer.cells["the naive way"] = {1000: Cell(0.0, 485.5)}
+    print_answers([answer], "", Console(width=80))
+    table = capsys.readouterr().out.partition("With ")[0]
+    assert re.search(r"^ +1000 ", table, re.MULTILINE)
+    assert (table.count("139.5"), table.count("485.5"), table.count("…")) == (len(names), 1, 0)
+
+
 def feed_titles(project: Project) -> list[str]:
     feed = ET.parse(project.html / "regressions.xml").getroot()
     return [title.text or "" for title in feed.iterfind("{*}entry/{*}title")]
@@ -410,14 +492,14 @@ def test_where_a_cell_changed_includes_what_levels_hide() -> None:
         (revision, Value(number)) for revision, number in enumerate([0.0, 0.5, 0.0, None, 0.0, NAN, 2.0])
     ]
     assert changes_of("burst.Burst.track_failed_rows", [*history, (7, None)], []) == [
-        (1, 0.0, 0.5),
-        (2, 0.5, 0.0),
-        (3, 0.0, "failed"),
-        (4, "failed", 0.0),
-        (6, 0.0, 2.0),
+        (1, 0, 0.0, 0.5),
+        (2, 1, 0.5, 0.0),
+        (3, 2, 0.0, "failed"),
+        (4, 3, "failed", 0.0),
+        (6, 4, 0.0, 2.0),
     ]
     assert changes_of("burst.Burst.time_burst", history[:3], [(0, 1, 0.1, 0.1, 0.0), (1, 3, 0.2, 0.2, 0.0)]) == [
-        (1, 0.1, 0.2)
+        (1, 0, 0.1, 0.2)
     ]
 
 

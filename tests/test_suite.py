@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 import os
@@ -21,6 +22,7 @@ from sqlite_writes.database import library_version
 
 from .conftest import PROJECT
 from .test_interpreters import THIS
+from .workers import fail_on_odd
 
 
 def run(*command: str, cwd: Path, home: Path, status: int = 0, **more: str) -> subprocess.CompletedProcess[str]:
@@ -142,7 +144,7 @@ def test_the_answer_is_read_from_the_results(measured: tuple[Path, Path, str]) -
     clone, home, _ = measured
     said = run(sys.executable, "-m", "dashboard.answer", cwd=clone, home=home, COLUMNS="100").stdout
     assert re.search(rf"Python {re.escape(THIS)}, SQLite 3\.\d+\.\d+: failed / lost rows of a burst", said)
-    assert re.search(r"│\s+5 │\s+0 / 0 │\s+0 / 0 │", said)
+    assert re.search(r"^ +5 +0 / 0 +0 / 0\b", said, re.MULTILINE)
     assert "With default settings no row failed up to 5 concurrent inserts. With wal none failed up to 5.\n" in said
 
 
@@ -401,3 +403,18 @@ def test_settings_that_a_commit_lacks_are_skipped(bench_folder: Path, monkeypatc
     monkeypatch.delitem(sqlite_writes.SETTINGS, "wal")
     with pytest.raises(NotImplementedError, match="this commit has no settings 'wal'"):
         burst.Burst().setup(5, "wal")
+
+
+def test_a_commit_that_would_ignore_the_driver_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SQLITE_WRITES_DRIVER", "pysqlite3")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    common.setup()  # as asv calls it before setup_cache, where n/a would be a failure
+    for setup in (lambda: common.setup(5, "wal"), cost.Library().setup, sequence.TenThousandRows().setup):
+        with pytest.raises(NotImplementedError, match="this commit knows no SQLITE_WRITES_DRIVER"):
+            setup()  # type: ignore[no-untyped-call]
+    sequence.InsertRow().teardown("wal")  # asv calls it although there was no setup
+
+
+def test_a_pool_some_of_whose_workers_did_not_return_is_not_measured() -> None:
+    with pytest.raises(RuntimeError, match="not all of 2 workers returned: raised"):
+        pool._map("pool_map", fail_on_odd, [0, 1])  # type: ignore[arg-type]

@@ -77,7 +77,7 @@ function wanted() {
     (one) => one.machine === asked.get("machine") && one.environment === asked.get("environment")) ?? first;
   const commit = index.commits.findIndex((one) => asked.get("commit") && one.hash.startsWith(asked.get("commit")));
   const here = series.commits.includes(commit);
-  return { series, commit: here ? commit : series.commits.at(-1), instead: asked.has("commit") && !here };
+  return { series, commit: here ? commit : series.newest, instead: asked.has("commit") && !here };
 }
 
 function address(series, commit) {
@@ -346,10 +346,11 @@ function showHistory(panel, history, metric, file) {
     panel.append(place, readout);
     drawHistory(place, readout, metric, values, commits);
   }
-  const changed = changes.map(({ commit, before, after }) => make("li", {}, commitLink(index.commits[commit]),
-    ` ${index.commits[commit].subject}: ${format(before, metric.unit)} → ${format(after, metric.unit)}`));
+  const changed = changes.map(({ commit, since, before, after }) => make("li", {}, commitLink(index.commits[commit]),
+    ` ${index.commits[commit].subject}: ${format(before, metric.unit)} → ${format(after, metric.unit)}` +
+    (since === null ? "" : `, after ${index.commits[since].hash.slice(0, 8)}`)));
   panel.append(changed.length ? make("p", {}, "Changed at") : make("p", {},
-    measured > 1 ? "It changed at no commit that was measured." : "Measured at one commit only."));
+    ["It was measured at no commit.", "Measured at one commit only."][measured] ?? "It changed at no commit that was measured."));
   if (changed.length) panel.append(make("ul", { class: "changes" }, ...changed));
   const points = commits.map((commit, place) => make("tr", {}, make("td", {}, commitLink(commit)), make("td", {}, day(commit)),
     make("td", {}, commit.subject), make("td", {}, format(values[place], metric.unit)),
