@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
 # A shell's background jobs ignore Ctrl-C, and so would every process that a test starts and then interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# macOS allows 256 descriptors, and a burst of 250 takes two a worker.
+SOFT, HARD = resource.getrlimit(resource.RLIMIT_NOFILE)
+if SOFT < 1024:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, HARD))
+
+# What the fixture ``marked`` gives.
+Living = Callable[[], list[int]]
+
 READS_PROC = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -31,7 +40,7 @@ def database(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def marked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[int]]]:
+def marked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Living]:
     """Mark, by an environment variable, every process that this test starts; gives the ids of those that live.
 
     At the end of the test, whatever it was, none may be left.
@@ -51,7 +60,11 @@ def marked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[int]]]
 
     yield living
     if sys.platform.startswith("linux"):
-        wait_until(lambda: not living(), "every process that the test started has ended")
+        try:
+            wait_until(lambda: not living(), "every process that the test started has ended")
+        finally:
+            for pid in living():
+                os.kill(pid, signal.SIGKILL)
 
 
 def wait_until(true: Callable[[], object], what: str, seconds: float = 30.0) -> None:
@@ -60,6 +73,12 @@ def wait_until(true: Callable[[], object], what: str, seconds: float = 30.0) -> 
     while not true():
         assert time.monotonic() < until, f"not within {seconds:g} s: {what}"
         time.sleep(0.01)
+
+
+def wait_until_stopped(pid: int) -> None:
+    """Wait until a child has been stopped by a signal."""
+    _, status = os.waitpid(pid, os.WUNTRACED)
+    assert os.WIFSTOPPED(status)
 
 
 def scratch_folder() -> tempfile.TemporaryDirectory[str]:

@@ -29,15 +29,14 @@ from sqlite_writes import (
     generate_example_rows,
     insert_row,
     insert_rows_in_parallel,
+    insert_rows_one_after_another,
     row_count,
 )
 
-from .conftest import PROJECT, READS_PROC, run_script, wait_until
+from .conftest import PROJECT, READS_PROC, Living, run_script, wait_until
 
 if TYPE_CHECKING:
     from sqlite_writes.database import InsertTrace
-
-Living = Callable[[], list[int]]
 
 
 def returned(started: float, ended: float) -> Outcome[InsertTrace | None]:
@@ -100,8 +99,9 @@ def test_failures_are_counted_by_name_and_the_rest_is_judged_as_ever(database: s
     assert (report.attempted, report.acknowledged, report.failed) == (3, 0, 3)
     assert report.errors == {"SQLITE_BUSY": 3}
     assert (report.lost, report.recovered, report.duplicated) == (0, 0, 0)
-    with pytest.raises(BurstError, match=r"3 rows: 0 acknowledged, 3 failed \(SQLITE_BUSY 3\), 0 lost"):
+    with pytest.raises(BurstError, match=r"3 rows: 0 acknowledged, 3 failed \(SQLITE_BUSY 3\), 0 lost") as raised:
         report.raise_for_failures()
+    assert isinstance(raised.value.__cause__, sqlite3.OperationalError)
 
 
 def test_an_acknowledged_row_that_is_not_in_the_table_is_lost(database: str, marked: Living) -> None:
@@ -128,6 +128,19 @@ def test_a_row_that_is_in_the_table_more_often_than_inserted_is_duplicated(datab
     report = insert_rows_in_parallel(database, [("twice",), ("once",), ("old",)])
     assert report.copies == (2, 1, 1)  # the row that was there before is not held against the burst
     assert (report.duplicated, report.lost, report.failed) == (1, 0, 0)
+    with pytest.raises(BurstError, match="1 duplicated"):
+        report.raise_for_failures()
+
+
+def test_rows_one_after_another_that_cannot_be_inserted_have_no_time(database: str, marked: Living) -> None:
+    create_table(database)
+    rows = generate_example_rows(3)
+    with closing(sqlite3.connect(database)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            insert_rows_one_after_another(database, rows, Settings(busy_timeout=0.1))
+        with pytest.raises(BurstError, match="inserts one row after another timed out within 3 s"):
+            insert_rows_one_after_another(database, rows, Settings(busy_timeout=600.0), deadline=3.0)
 
 
 def test_times_and_overlap_are_derived_from_the_outcomes() -> None:

@@ -9,11 +9,11 @@ import sys
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
-from .conftest import PROJECT
+from .conftest import PROJECT, Living
 from .test_dashboard import Project, burst, quiet
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def started(folder: Path) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_it_publishes_serves_and_stops_without_a_word_or_a_process_left(
-    tmp_path: Path, stop: signal.Signals, marked: Callable[[], list[int]]
+    tmp_path: Path, stop: signal.Signals, marked: Living
 ) -> None:
     project = Project(tmp_path / "project")
     project.commit()

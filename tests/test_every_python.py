@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import pytest
 
 from dashboard.interpreters import find_python
 
-from .conftest import run_script
+from .conftest import Living, run_script
 from .test_interpreters import PYTHONS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 OURS = """
 import json, sqlite3, sys
@@ -26,6 +22,23 @@ reports = [insert_rows_in_parallel(sys.argv[1], generate_example_rows(count), se
 (count,) = held.execute("SELECT count(*) FROM messages").fetchone()
 held.close()
 print(json.dumps([[r.attempted, r.acknowledged, r.failed, r.lost, r.duplicated] for r in reports] + [count]))
+"""
+
+QUEUED = """
+import json, sqlite3, sys
+from sqlite_writes import create_table, execute_grouped, generate_example_rows, insert_rows_in_parallel
+found = []
+for settings in ("queued", "grouped"):
+    create_table(sys.argv[1], settings)
+    report = insert_rows_in_parallel(sys.argv[1], generate_example_rows(50), settings)
+    found.append([report.acknowledged, report.failed, report.lost, report.duplicated])
+for number in (1, -(2**63)):  # the second has no absolute value: an error of this statement alone
+    try:
+        execute_grouped(sys.argv[1], "INSERT INTO messages (msg) VALUES (abs(?))", (number,))
+        found.append("committed")
+    except sqlite3.Error as error:
+        found.append(type(error).__name__)
+print(json.dumps(found))
 """
 
 NAIVE = """
@@ -68,6 +81,12 @@ def test_a_callers_open_connection_costs_no_row_and_no_warning(
     assert json.loads(done.stdout) == [[250, 250, 0, 0, 0], [500, 500, 0, 0, 0], 750]
 
 
+def test_those_who_stand_in_line_keep_every_row(python: tuple[tuple[int, ...], str], database: str) -> None:
+    done = run_script(QUEUED, database, python=python[1])
+    assert done.stderr == ""
+    assert json.loads(done.stdout) == [[50, 0, 0, 0], [50, 0, 0, 0], "committed", "OperationalError"]
+
+
 def test_the_naive_way_loses_rows_from_python_3_11_on(python: tuple[tuple[int, ...], str], database: str) -> None:
     version, path = python
     done = run_script(NAIVE, database, python=path, flags=("-W", "ignore"))
@@ -79,7 +98,7 @@ def test_the_naive_way_loses_rows_from_python_3_11_on(python: tuple[tuple[int, .
         assert lost > 0
 
 
-def test_the_naive_way_ends_though_a_worker_is_killed(database: str, marked: Callable[[], list[int]]) -> None:
+def test_the_naive_way_ends_though_a_worker_is_killed(database: str, marked: Living) -> None:
     """``Pool.map`` would wait for its row for ever, and so would all its workers."""
     done = run_script(KILLED, database, flags=("-W", "ignore"))
     assert done.stdout == "(1, 0)\n", done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import io
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -15,7 +16,15 @@ from pathlib import Path
 
 import pytest
 
-from sqlite_writes import SETTINGS, create_table, file_lock, generate_example_rows, insert_rows_in_parallel
+from sqlite_writes import (
+    SETTINGS,
+    create_table,
+    file_lock,
+    generate_example_rows,
+    insert_row,
+    insert_rows_in_parallel,
+    row_count,
+)
 from sqlite_writes.file_lock import FileLock, Queue, real_path
 
 from .conftest import PROJECT, run_script, wait_until
@@ -95,6 +104,18 @@ def test_a_process_that_was_forked_meanwhile_does_not_keep_the_lock(shared: bool
         os.waitpid(pid, 0)
 
 
+def test_an_insert_with_queued_has_its_turn_when_nobody_is_before_it(existing: str) -> None:
+    create_table(existing, "queued")
+    hurried = replace(SETTINGS["queued"], busy_timeout=0.3)
+    with closing(Queue(existing)) as queue:
+        assert queue.wait()
+        with pytest.raises(sqlite3.OperationalError, match=r"database is locked: not the first in .*-queue"):
+            insert_row(existing, ("before its turn",), hurried)
+        assert row_count(existing) == 0
+    insert_row(existing, ("in its turn",), hurried)
+    assert row_count(existing) == 1
+
+
 def test_no_ring_is_missed(existing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those who would miss one would wait for an hour."""
     monkeypatch.setattr(file_lock, "LOOK_AGAIN", 3600.0)
@@ -124,8 +145,9 @@ def test_who_finds_it_locked_again_after_the_ring_does_not_sleep_on(
     monkeypatch.setattr(waiting, "acquire", noted)
     thread = threading.Thread(target=waiting.acquire_by, args=(time.monotonic() + 3600,), kwargs={"shared": True})
     thread.start()
+    wait_until(lambda: tries, "it has tried once, and waits")
     fcntl.flock(holder.descriptor, fcntl.LOCK_UN)
-    passing.acquire()
+    assert passing.acquire()
     holder.close()  # rings
     wait_until(lambda: tries.count(False) > 1, "the one who waits has heard it, and found it locked")
     os.close(passing.descriptor)

@@ -31,7 +31,7 @@ from sqlite_writes import (
 from sqlite_writes.file_lock import Queue
 from sqlite_writes.group_commit import RECORD_LIMIT, Batch, UndecidedError, execute_grouped
 
-from .conftest import PROJECT, wait_until
+from .conftest import PROJECT, wait_until, wait_until_stopped
 from .grouped import FOLLOWER_STEPS, LEADER_STEPS
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Group:
     def stop(self, message: str) -> None:
         """Stop a process, and wait until it has."""
         self.processes[message].send_signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, self.processes[message].pid, os.WSTOPPED | os.WNOWAIT)
+        wait_until_stopped(self.processes[message].pid)
 
     def waiting(self) -> str:
         """What the batch holds, as text."""
@@ -201,7 +201,8 @@ def test_without_its_safeguard_each_of_these_steps_is_seen_to_fail(
     if follower:
         group.follow(1, follower, without)
     group.follow(2, "", without)
-    assert faults(group.go(), group.database) != []
+    found = faults(group.go(), group.database)
+    assert any(fault.endswith((" lost", " times")) for fault in found), found
 
 
 @pytest.mark.parametrize("without", ["", "the next leader settles what a dead one left"])
@@ -255,7 +256,7 @@ def call_together(
     assert queue.wait()
     callers = [Caller(database, *call, timeout) for call in calls]
     batch = Path(f"{database}-batch")
-    size = 0
+    size = group_commit._HEADER.size
     for caller in callers:
         caller.start()
         wait_until(partial(is_larger, batch, size), "the statement waits")
@@ -441,7 +442,7 @@ def test_update_delete_and_replace_are_grouped_too(values: str) -> None:
         ],
     )
     assert errors == [None] * 5
-    assert {value for value, _ in stored(values)} <= {1, 2, 3}
+    assert {value for value, _ in stored(values)} == {2, 3}
 
 
 def test_nobody_waits_longer_than_the_timeout_and_what_was_withdrawn_is_never_committed(values: str) -> None:
@@ -523,7 +524,7 @@ def test_a_leader_stopped_while_it_commits_leaves_its_followers_undecided_and_th
     group: Group,
 ) -> None:
     group.lead("with the statements read, stopped")
-    caller = Caller(group.database, INSERT, ("follower",), 1.0)
+    caller = Caller(group.database, INSERT, ("follower",), 5.0)
     caller.start()
     wait_until(lambda: "follower" in group.waiting(), "the follower waits")
     group.queue.close()
@@ -591,13 +592,15 @@ def test_what_lies_there_already_is_no_obstacle(name: str, content: bytes, value
 
 def test_the_files_beside_the_database_have_its_permissions(values: str) -> None:
     os.chmod(values, 0o664)
-    modes: list[int] = []
+
+    def have_them() -> bool:
+        return [path.stat().st_mode & 0o777 for path in beside(values)] == 4 * [0o664]
+
     call_together(
         values,
         [("INSERT INTO t VALUES (?)", (1,))],
-        meanwhile=lambda: modes.extend(path.stat().st_mode & 0o777 for path in beside(values)),
+        meanwhile=lambda: wait_until(have_them, "the queue, the batch and the bell of each have them"),
     )
-    assert modes == 4 * [0o664]  # the queue, the batch, and the bell of each
 
 
 def test_a_database_that_is_not_there_is_named_and_not_made(database: str) -> None:
@@ -703,7 +706,7 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("may not mount a file system")
     yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)  # a test that failed may have left it in use
 
 
 def test_on_a_full_disk_each_call_says_so_and_afterwards_all_go_on(full_disk: Path) -> None:

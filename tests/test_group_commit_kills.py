@@ -24,7 +24,7 @@ import pytest
 from sqlite_writes import create_table, insert_row, pool_map
 from sqlite_writes.database import count_rows, warm_up
 
-from .conftest import PROJECT, scratch_folder
+from .conftest import PROJECT, Living, scratch_folder, wait_until_stopped
 from .test_cost import STRACE
 from .test_group_commit import Group, copies
 from .workers import insert_or_be_killed
@@ -283,7 +283,7 @@ class KilledInItsSync:
 
     def wait_until_stopped(self, follower: str) -> None:
         """Wait until it has stopped itself."""
-        os.waitid(os.P_PID, self.followers[follower].pid, os.WSTOPPED | os.WNOWAIT)
+        wait_until_stopped(self.followers[follower].pid)
 
     def go_on(self, follower: str) -> None:
         """Have a follower that has stopped itself go on, and see that it acknowledges its row."""
@@ -293,7 +293,9 @@ class KilledInItsSync:
 
 @STRACE
 @pytest.mark.parametrize("without", ["", "what a dead leader wrote is settled by a commit"])
-def test_what_a_leader_killed_in_its_sync_has_written_does_not_come_back(without: str, database: str) -> None:
+def test_what_a_leader_killed_in_its_sync_has_written_does_not_come_back(
+    without: str, database: str, marked: Living
+) -> None:
     killed = KilledInItsSync(database, ["with its fate known, stopped"], without)
     (follower,) = killed.followers
     killed.wait_until_stopped(follower)
@@ -306,7 +308,7 @@ def test_what_a_leader_killed_in_its_sync_has_written_does_not_come_back(without
 
 @STRACE
 @pytest.mark.parametrize("step", ["in settling", "in settling, the batch marked too early"])
-def test_whoever_is_killed_in_settling_it_leaves_it_to_the_next(step: str, database: str) -> None:
+def test_whoever_is_killed_in_settling_it_leaves_it_to_the_next(step: str, database: str, marked: Living) -> None:
     killed = KilledInItsSync(database, ["before it asks, stopped", step])
     follower, settling = killed.followers
     killed.followers[settling].communicate(timeout=60)

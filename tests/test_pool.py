@@ -16,12 +16,10 @@ import pytest
 from sqlite_writes import pool_map
 
 from . import workers
-from .conftest import PROJECT, READS_PROC, run_script, wait_until
+from .conftest import PROJECT, READS_PROC, Living, run_script, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-Living = Callable[[], list[int]]
 
 
 def test_results_come_in_the_order_of_the_items(marked: Living) -> None:
@@ -176,7 +174,14 @@ def test_it_works_with_more_than_1024_open_descriptors(marked: Living) -> None:
 
 
 def test_workers_do_not_read_the_callers_standard_input(marked: Living) -> None:
-    assert pool_map(workers.standard_input, [None])[0].result == ""
+    script = (
+        "import sys; from sqlite_writes import pool_map; from tests import workers;"
+        "print([pool_map(workers.standard_input, [None])[0].result, sys.stdin.read()])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=PROJECT, input="typed", capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "['', 'typed']\n", done.stderr
 
 
 def test_a_caller_that_ignores_its_children_still_gets_outcomes(marked: Living) -> None:

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,10 +18,7 @@ from pr_check.__main__ import main
 from pr_check.cells import COSTS, FAILURES, PROMISES, TIMES
 from pr_check.selftest import Laboratory
 
-from .conftest import PROJECT, READS_PROC, wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from .conftest import PROJECT, READS_PROC, Living, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -171,9 +167,7 @@ def test_benchmarks_that_the_base_does_not_suit_are_named(
 
 @READS_PROC
 @pytest.mark.parametrize("moment", ["building", "sampling"])
-def test_ctrl_c_leaves_nothing_running(
-    moment: str, clone: Path, marked: Callable[[], list[int]], laboratory: Laboratory
-) -> None:
+def test_ctrl_c_leaves_nothing_running(moment: str, clone: Path, marked: Living, laboratory: Laboratory) -> None:
     if moment == "building":
         slow = "import time\ntime.sleep(600)\nsetup("
         head, awaited, count = laboratory.commit("setup.py", "setup(", slow, "Build slowly"), "_in_process.py", 0

@@ -318,9 +318,11 @@ def test_a_full_disk_ends_the_check_in_one_line(sides: Callable[..., Side], full
     side = sides()
     side.databases = full_disk
     (full_disk / "ballast").write_bytes(bytes(56 * 1024))
-    with pytest.raises(SetUpError, match=r"the disk of .*small' is full"):
-        side.ask(TIMES[0].sample, TIMES[0].arguments, 60.0)
-    side.end()
+    try:
+        with pytest.raises(SetUpError, match=r"the disk of .*small' is full"):
+            side.ask(TIMES[0].sample, TIMES[0].arguments, 60.0)
+    finally:
+        side.end()
 
 
 def test_a_disk_that_fills_during_a_burst_is_no_failure_of_its_rows(sides: Callable[..., Side]) -> None:

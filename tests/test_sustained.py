@@ -89,14 +89,16 @@ def work(database: str, settings: Settings, item: tuple[str, int]) -> Found | No
     return None
 
 
-def write_and_check(database: str, settings: Settings, writers: int, rows_each: int, plain_rows: int) -> str:
+def write_and_check(
+    database: str, settings: Settings, writers: int, rows_each: int, plain_rows: int, deadline: float = 120.0
+) -> str:
     """Have them write, check every row, group and file, and say how fast it was."""
     create_table(database, settings)
     with closing(connect(database, settings)) as connection:
         connection.execute("CREATE TABLE groups (after INTEGER, last INTEGER)")
     total = writers * rows_each + plain_rows
     items = [(f"writer {number}", rows_each) for number in range(writers)] + [("plain", plain_rows), ("reader", total)]
-    outcomes = pool_map(partial(work, database, settings), items, deadline=3600, warm_up=partial(warm_up, settings))
+    outcomes = pool_map(partial(work, database, settings), items, deadline=deadline, warm_up=partial(warm_up, settings))
     assert [outcome.exception for outcome in outcomes if outcome.status != "returned"] == []
     with closing(sqlite3.connect(database)) as connection:
         found = dict(connection.execute("SELECT msg, count(*) FROM messages GROUP BY msg"))
@@ -145,4 +147,4 @@ if __name__ == "__main__":
     with scratch_folder() as folder:
         wanted = replace(SETTINGS[sys.argv[2] if len(sys.argv) > 2 else "grouped"], busy_timeout=60.0)
         each = int(sys.argv[1]) // 50
-        sys.stdout.write(write_and_check(f"{folder}/messages.db", wanted, 50, each, each) + "\n")
+        sys.stdout.write(write_and_check(f"{folder}/messages.db", wanted, 50, each, each, 3600.0) + "\n")
