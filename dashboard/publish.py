@@ -170,7 +170,11 @@ def overview(all_series: list[Series], commits: Mapping[str, Commit]) -> ET.Elem
     settings = list(dict.fromkeys(name for series in all_series for name in series.newest.answer.cells))
     settings.sort(key=lambda name: name == NAIVE)
     table = ET.Element("table")
-    _element("caption", "Failed and lost rows of each machine, Python and SQLite, at its newest commit", table)
+    _element(
+        "caption",
+        "Failed and lost rows of each machine, Python and SQLite, at the newest commit whose bursts it measured",
+        table,
+    )
     head = ET.SubElement(ET.SubElement(table, "thead"), "tr")
     for title in ("Machine", "Python", "SQLite", "Commit"):
         _element("th", title, head, scope="col")

@@ -115,8 +115,6 @@ class Laboratory:
         """A whole check of that commit: what it ended with, its report, its samples, its duration."""
         report, raw = self.clone / ".asv" / "report.json", self.clone / ".asv" / "raw.json"
         report.parent.mkdir(exist_ok=True)
-        for file in (report, raw):
-            file.unlink(missing_ok=True)
         result: dict[str, Any] = {}
         started = time.monotonic()
         with contextlib.redirect_stdout(io.StringIO()):

@@ -23,7 +23,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # macOS allows 256 descriptors, and a burst of 250 takes two a worker.
 SOFT, HARD = resource.getrlimit(resource.RLIMIT_NOFILE)
-if SOFT < 1024:
+if SOFT in range(1024) and HARD not in range(1024):
     resource.setrlimit(resource.RLIMIT_NOFILE, (1024, HARD))
 
 # What the fixture ``marked`` gives.
