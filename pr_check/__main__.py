@@ -16,6 +16,7 @@ import shlex
 import shutil
 import signal
 import statistics
+import subprocess
 import sys
 import tarfile
 import tempfile
@@ -68,9 +69,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
     if not 1 <= seconds <= 86_400:
-        raise argparse.ArgumentTypeError("it is from 1 to 86400 seconds")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 1 to 86400")
     return seconds
 
 
@@ -209,8 +213,6 @@ def build_both(comparison: Comparison, python: str, folder: Path, console: Conso
 
 def _extract(comparison: Comparison, commit: str, folder: Path) -> None:
     """A commit's benchmark files, and nothing else of it."""
-    import subprocess
-
     folder.mkdir()
     done = subprocess.run(
         ["git", "archive", commit, "benchmarks"], cwd=comparison.root, capture_output=True, check=False

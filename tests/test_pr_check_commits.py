@@ -173,8 +173,10 @@ def test_no_repository_and_no_main_branch(tmp_path: Path) -> None:
         ["--json", "."],
     ],
 )
-def test_wrong_usage_is_one_line(repository: Path, wrong: list[str]) -> None:
-    assert "--help" in one_line(run(repository, *wrong))
+def test_wrong_usage_is_one_line_that_names_the_value(repository: Path, wrong: list[str]) -> None:
+    line = one_line(run(repository, *wrong))
+    assert "--help" in line
+    assert wrong[-1] in line
 
 
 def test_a_message_in_another_encoding_is_no_obstacle(repository: Path) -> None:
