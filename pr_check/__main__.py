@@ -115,13 +115,13 @@ def check(options: argparse.Namespace, folder: Path) -> int:
         file.unlink(missing_ok=True)  # an older check's: whatever comes, it is not this one's
     seed = random.SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
     comparison = find_comparison(folder, options.base, options.head)
-    texts = [comparison.messages]
+    text = options.pull_request_text
+    accepted_in_text = [] if text is None else accepted_costs(text.read_text(errors="replace"))
+    accepted = accepted_costs(comparison.messages) + accepted_in_text
     command = ["python", "-m", "pr_check", comparison.base, comparison.head, "--python", options.python]
     command += ["--seed", str(seed), "--time-limit", f"{options.time_limit:g}"]
-    if options.pull_request_text is not None:
-        texts.append(options.pull_request_text.read_text(errors="replace"))
-        command += ["--pull-request-text", str(options.pull_request_text)]
-    accepted = accepted_costs(*texts)
+    if accepted_in_text:
+        command += ["--pull-request-text", str(text)]
     report = Report(comparison.base, comparison.head, Judgement(), {}, shlex.join(command))
     if not comparison.measurable:
         changed = len(comparison.changed)

@@ -122,17 +122,16 @@ class AcceptedCost:
 _ACCEPTED = re.compile(r"^Accept-Cost:[ \t]*(\w+)[ \t]+([+-][\d.,_]+)[ \t]+(\S.*)$", re.MULTILINE)
 
 
-def accepted_costs(*texts: str) -> list[AcceptedCost]:
-    """The accepted costs in these texts; ``SetUpError`` for a line that does not fit."""
+def accepted_costs(text: str) -> list[AcceptedCost]:
+    """The accepted costs in this text; ``SetUpError`` for a line that does not fit."""
     found = []
-    for text in texts:
-        for line in re.findall(r"^Accept-Cost:.*$", text.replace("\r", ""), re.MULTILINE):
-            match = _ACCEPTED.match(line)
-            try:
-                amount = float(match.group(2).replace(",", "").replace("_", "")) if match else None
-            except ValueError:
-                amount = None
-            if match is None or amount is None:
-                raise SetUpError(f"{line[:100]!r} is not of the form 'Accept-Cost: bytes_written +4096 the reason'")
-            found.append(AcceptedCost(match.group(1), amount, match.group(3).strip()))
+    for line in re.findall(r"^Accept-Cost:.*$", text.replace("\r", ""), re.MULTILINE):
+        match = _ACCEPTED.match(line)
+        try:
+            amount = float(match.group(2).replace(",", "").replace("_", "")) if match else None
+        except ValueError:
+            amount = None
+        if match is None or amount is None:
+            raise SetUpError(f"{line[:100]!r} is not of the form 'Accept-Cost: bytes_written +4096 the reason'")
+        found.append(AcceptedCost(match.group(1), amount, match.group(3).strip()))
     return found

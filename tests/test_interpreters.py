@@ -5,11 +5,14 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from asv.config import Config
+from asv.environment import _parse_matrix_entries, get_env_name, iter_matrix
 
 from dashboard.interpreters import find_python
 
@@ -17,6 +20,17 @@ from .conftest import PROJECT
 
 THIS = "{}.{}".format(*sys.version_info)
 PYTHONS: list[str] = json.loads((PROJECT / "asv.conf.json").read_text())["pythons"]
+
+
+def test_every_night_each_environment_is_measured() -> None:
+    config = Config.load(str(PROJECT / "asv.conf.json"))
+    names = set()
+    for row in iter_matrix("virtualenv", config.pythons, config):
+        python, requirements, variables = _parse_matrix_entries(row)
+        name = get_env_name("virtualenv", python, requirements, variables)
+        names.add(python if python not in names else name)
+    workflow = (PROJECT / ".github" / "workflows" / "nightly.yml").read_text()
+    assert set(re.findall(r'^          - "?([\w.+-]+)"?$', workflow, re.MULTILINE)) == names
 
 
 def version_of(python: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import subprocess
 import sys
@@ -214,8 +215,16 @@ def test_a_defect_of_the_check_is_no_verdict(repository: Path, monkeypatch: pyte
 
 def test_a_cost_is_accepted_by_a_trailer_or_in_the_text() -> None:
     text = "A change\r\n\r\nAccept-Cost: bytes_written +4,096 a page for the index\r\nSigned-off-by: x"
-    assert accepted_costs("", text) == [AcceptedCost("bytes_written", 4096.0, "a page for the index")]
+    assert accepted_costs(text) == [AcceptedCost("bytes_written", 4096.0, "a page for the index")]
     assert accepted_costs("Accept-Cost: syncs -1 on purpose") == [AcceptedCost("syncs", -1.0, "on purpose")]
+
+
+@pytest.mark.parametrize("line", ["Accept-Cost: syncs +1 a reason", "Something else"])
+def test_the_command_names_a_text_that_is_needed_to_repeat_it(repository: Path, tmp_path: Path, line: str) -> None:
+    (tmp_path / "text").write_text(line)
+    run(repository, "--pull-request-text", str(tmp_path / "text"), "--json", str(tmp_path / "report.json"))
+    command = json.loads((tmp_path / "report.json").read_text())["command"]
+    assert ("--pull-request-text" in command) == line.startswith("Accept-Cost")
 
 
 @pytest.mark.parametrize(
