@@ -8,7 +8,7 @@ still has the file open when it forks, and each worker inherits SQLite's belief 
 shared lock already, and does not ask the kernel for it. When the caller's collector closes that connection while the
 workers write, no lock tells it of them: it takes itself for the last user and deletes the WAL under them. Their commits
 succeed, in a file without a name (https://sqlite.org/howtocorrupt.html, section 2.6). Measured on 3.11: with the
-caller's collector off during the burst all 500 rows stay; with it on, 11 to 21 of them.
+caller's collector off during the burst all 500 rows stay; with it on, 10 to 21 of them.
 
 Now and then workers die besides, of SIGBUS: most likely another opens the file, finds no lock on the WAL's index, takes
 it for a dead process's and truncates it while it is mapped. ``Pool.map`` then waits for their answer for ever
