@@ -24,6 +24,9 @@ _NETWORK = {"afs", "beegfs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "lu
 # Whoever waits for a lock looks for it again after so many seconds, even if nothing is heard: its holder may have died.
 LOOK_AGAIN = 0.5
 
+# Linux's own number, since a Python that was built for an older system has no name for it.
+_EXCLUSIVE = 1 << 28
+
 
 class FileLock:
     """The file ``<database><suffix>``, open, to be locked with ``flock``; the kernel unlocks it when its holder dies.
@@ -56,8 +59,8 @@ class FileLock:
             with suppress(OSError):
                 self._bell = _open(self.database, f"{self.path}-bell", os.O_NONBLOCK | flags)
                 if not stat.S_ISFIFO(os.fstat(self._bell).st_mode):  # somebody's file
-                    os.close(self._bell)
-                    self._bell = -1
+                    other, self._bell = self._bell, -1
+                    os.close(other)
 
     def acquire_by(self, deadline: float, *, shared: bool = False) -> bool:
         """Lock it, and sleep at the bell until it can be; False if not by that moment on ``time.monotonic``.
@@ -68,7 +71,7 @@ class FileLock:
         poll, second, again = (select.epoll(), 1, LOOK_AGAIN) if in_line else (select.poll(), 1000, LOOK_AGAIN)
         with suppress(OSError, ValueError):
             self.listen(0 if shared else os.O_CREAT)
-            poll.register(self._bell, select.EPOLLIN | select.EPOLLEXCLUSIVE if in_line else select.POLLIN)
+            poll.register(self._bell, select.EPOLLIN | _EXCLUSIVE if in_line else select.POLLIN)
         while not (ours := self.acquire(shared=shared)) and (left := time_left(deadline)):
             if poll.poll(second * min(left, again)):
                 if shared:  # it rings once, and whoever locks it after that does so for a moment
@@ -99,9 +102,10 @@ class FileLock:
             if self._bell >= 0:
                 with suppress(BlockingIOError):  # it rang 65,536 times, and those who wait have not looked yet
                     os.write(self._bell, b"!")
-        for descriptor in {self.descriptor, self._bell} - {-1}:
+        opened = {self.descriptor, self._bell} - {-1}
+        self.descriptor, self._bell, self._is_ours = -1, -1, False  # first: what is closed twice is another's by then
+        for descriptor in opened:
             os.close(descriptor)
-        self.descriptor, self._bell, self._is_ours = -1, -1, False
 
 
 class Queue(FileLock):
@@ -132,19 +136,37 @@ def _open(database: str, path: str, flags: int) -> int:
     It gets the database's permissions and, if we may, its owner, as SQLite does with the files beside it.
     """
     flags |= os.O_RDWR | os.O_NOFOLLOW
+    looks = 500
+    while True:
+        try:
+            return os.open(path, flags & ~os.O_CREAT)
+        except FileNotFoundError:
+            if not flags & os.O_CREAT:
+                raise
+        except PermissionError:
+            looks -= 1
+            if not looks:
+                raise
+            time.sleep(0.001)  # who has just made it may be about to give it the permissions below
+            continue
+        with suppress(FileExistsError):
+            return _make(database, path, flags | os.O_EXCL)
+
+
+def _make(database: str, path: str, flags: int) -> int:
+    like = os.stat(database)
+    if flags & os.O_NONBLOCK:
+        os.mkfifo(path, like.st_mode & 0o666)
+        flags &= ~(os.O_CREAT | os.O_EXCL)
+    descriptor = os.open(path, flags, like.st_mode & 0o666)
     try:
-        return os.open(path, flags & ~os.O_CREAT)
-    except FileNotFoundError:
-        if not flags & os.O_CREAT:
-            raise
-        like = os.stat(database)
-        if flags & os.O_NONBLOCK:
-            with suppress(FileExistsError):
-                os.mkfifo(path, like.st_mode & 0o666)
-        descriptor = os.open(path, flags, like.st_mode & 0o666)
-    with suppress(PermissionError):  # it is another's, or we may not give it away
-        os.fchmod(descriptor, like.st_mode & 0o666)
-        os.fchown(descriptor, like.st_uid, like.st_gid)
+        with suppress(OSError):
+            os.fchmod(descriptor, like.st_mode & 0o666)
+        with suppress(OSError):  # we may not give it away, or here its owner has no name
+            os.fchown(descriptor, like.st_uid, like.st_gid)
+    except BaseException:
+        os.close(descriptor)
+        raise
     return descriptor
 
 
@@ -166,7 +188,7 @@ def limit_wait(connection: sqlite3.Connection, deadline: float) -> None:
 
 
 def real_path(database: Database) -> str:
-    """The path by which all writers of the database name the files beside it, whatever links they came by.
+    """The absolute path by which all writers of the database name the files beside it, whatever links they came by.
 
     ``FileNotFoundError`` if there is no such file; ``NotImplementedError`` where it cannot be locked so, on Windows
     and on a network file system, as far as Linux tells.
@@ -176,7 +198,7 @@ def real_path(database: Database) -> str:
     path = os.path.realpath(database) if os.path.islink(database) else os.fspath(database)
     if (kind := _file_system(os.stat(path).st_dev)) in _NETWORK:
         raise NotImplementedError(f"{path!r} is on a network file system ({kind}), whose locks mean nothing")
-    return path
+    return path if path[0] == "/" else os.path.join(os.getcwd(), path)  # another thread may change the folder
 
 
 @lru_cache

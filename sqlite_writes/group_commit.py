@@ -11,7 +11,7 @@ import struct
 import time
 from binascii import crc32
 from collections.abc import Iterator  # noqa: TC003 one line, and always loaded
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 
 from .driver import Database, Parameters, sqlite3
 from .file_lock import LOOK_AGAIN, FileLock, Queue, limit_wait, real_path, time_left, timed_out
@@ -33,9 +33,12 @@ RECORD_LIMIT = 1 << 16
 
 _TYPES = {type(None), bool, int, float, str, bytes}
 
-# No parameter has an empty name, so that what has one is bytes.
-_TO_JSON = json.JSONEncoder(default=lambda value: {"": value.hex()})
+# No parameter has an empty name, so that what has one is bytes. As ASCII, two halves of a character would become one.
+_TO_JSON = json.JSONEncoder(ensure_ascii=False, default=lambda value: {"": value.hex()})
 _FROM_JSON = json.JSONDecoder(object_hook=lambda found: bytes.fromhex(found[""]) if "" in found else found)
+
+# What a statement may raise that is its own caller's affair.
+_ITS_OWN = (sqlite3.Error, sqlite3.Warning, Warning, ValueError, OverflowError, TypeError, RecursionError, MemoryError)
 
 _CREATE = "CREATE TABLE IF NOT EXISTS _sqlite_writes_batch (one INTEGER PRIMARY KEY, identity BLOB)"
 
@@ -53,8 +56,10 @@ def _checked(sql: str, parameters: Parameters) -> tuple[str, Parameters]:
 
 def _pack(sql: str, parameters: Parameters) -> bytes | None:
     """As bytes that every Python reads alike; None if they are too many, or a value would not be the same again."""
-    values = parameters.values() if isinstance(parameters, dict) else parameters
+    names, values = (parameters, parameters.values()) if isinstance(parameters, dict) else ((), parameters)
     if type(parameters) not in (tuple, list, dict) or not _TYPES.issuperset(map(type, values)):
+        return None
+    if not all(type(name) is str and name for name in names):
         return None
     packed = _TO_JSON.encode([sql, parameters]).encode()
     return packed if len(packed) < RECORD_LIMIT else None
@@ -114,7 +119,7 @@ class Batch(FileLock):
 
     def follow(self, packed: bytes, deadline: float) -> bytes:
         """Add a statement, wait, and say what became of it; ``UndecidedError`` if that cannot be known."""
-        done, pause = False, 0.0005
+        done, withdrawn, pause = False, False, 0.0005
         try:
             while self.header()[0] != _OPEN and self.is_current() and time_left(deadline):
                 if self.acquire(shared=True):  # nobody leads it
@@ -130,12 +135,14 @@ class Batch(FileLock):
             done = self.acquire_by(deadline, shared=True)
         finally:
             if not done and self._start is not None and self.header()[0] == _OPEN:
-                self.set_mark(_WITHDRAWN, self._start)
+                with suppress(OSError):  # even one byte may need room on a disk that is full
+                    self.set_mark(_WITHDRAWN, self._start)
+                    withdrawn = True
         if done:
             return self._fate(deadline)
         # The leader marks the batch first, and then reads what is withdrawn: one of us sees the other.
-        if self.header()[0] != _OPEN:
-            raise UndecidedError("the time was over while the statement was being committed")
+        if not withdrawn or self.header()[0] != _OPEN:
+            raise UndecidedError("the time was over, and the statement could not be withdrawn any more")
         return _WITHDRAWN
 
     def _fate(self, deadline: float) -> bytes:
@@ -159,8 +166,9 @@ class Batch(FileLock):
     def _commit(self, deadline: float) -> list[int]:
         """Commit what has been added, in one transaction, less what fails of it; the starts of what was committed."""
         with suppress(FileNotFoundError), closing(Batch(self.database, "-commit")) as dead:
-            dead._settle(deadline)
-            os.unlink(dead.path)
+            if dead.acquire(shared=True):  # else its leader lives: someone deleted the queue that we both stood in
+                dead._settle(deadline)
+                os.unlink(dead.path)
         failed = [True]
         while any(failed):
             with _transaction(self.database, deadline, _CREATE) as connection:
@@ -179,7 +187,7 @@ class Batch(FileLock):
 
     def _fails(self, connection: sqlite3.Connection, start: int, packed: bytes) -> bool:
         """Execute the statement whose record starts there; True, and it is refused, if that fails."""
-        with suppress(sqlite3.Error, sqlite3.Warning, Warning, ValueError, OverflowError, TypeError, RecursionError):
+        with suppress(*_ITS_OWN):
             connection.execute(*_checked(*_FROM_JSON.decode(packed.decode()))).fetchall()
             return False
         self.set_mark(_REFUSED, start)
@@ -218,15 +226,23 @@ class Batch(FileLock):
 
         Called in line, before another batch's identity replaces its own.
         """
-        if self.header()[0] == _CLAIMED:
-            with ExitStack() as afterwards, _transaction(self.database, deadline, _CREATE) as connection:
+        if self.header()[0] != _CLAIMED:
+            return
+        is_other = False
+        try:
+            with _transaction(self.database, deadline, _CREATE) as connection:
                 found = connection.execute("SELECT identity FROM _sqlite_writes_batch WHERE one = 1").fetchone()
-                if found != (self.identity,) and os.fstat(self.descriptor).st_nlink:
-                    afterwards.callback(self.set_mark, _OPEN)  # even if the disk is full; not if we are killed
+                is_other = found != (self.identity,) and os.fstat(self.descriptor).st_nlink > 0
                 # This commit syncs the batch's own; or overwrites it, if its leader died in the midst of that.
                 connection.execute("REPLACE INTO _sqlite_writes_batch VALUES (2, NULL)")
-            if found == (self.identity,):
-                self.set_mark(_COMMITTED)
+        except sqlite3.Error:
+            if is_other:  # a full disk; not if we are interrupted
+                self.set_mark(_OPEN)
+            raise
+        if is_other:
+            self.set_mark(_OPEN)
+        elif found == (self.identity,):
+            self.set_mark(_COMMITTED)
 
     def _remove(self) -> None:
         """See to it that nobody joins any more. While it has that name, it has not been committed."""

@@ -239,6 +239,55 @@ def test_ctrl_c_ends_a_wait(existing: str) -> None:
         assert "KeyboardInterrupt" in done.stderr
 
 
+def test_a_file_that_its_maker_has_yet_to_share_is_waited_for(existing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is made with its maker's permissions, and gets the database's a moment later."""
+    refused, opening = [True] * 3, os.open
+
+    def open_later(path: str, flags: int, mode: int = 0o777) -> int:
+        if path.endswith("-queue") and refused.pop():
+            raise PermissionError(13, "Permission denied", path)
+        return opening(path, flags, mode)
+
+    Path(f"{existing}-queue").touch()
+    refused.insert(0, False)
+    monkeypatch.setattr(os, "open", open_later)
+    with closing(Queue(existing)) as queue:
+        assert queue.wait()
+    assert refused == []
+    refused += [True] * 1000
+    with pytest.raises(PermissionError, match="-queue"):
+        Queue(existing).wait()
+
+
+def test_an_owner_that_is_unknown_here_is_no_obstacle(existing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that does not know the database's group."""
+
+    def refuse(*_: int) -> None:
+        raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr(os, "fchown", refuse)
+    with closing(Queue(existing)) as queue:
+        assert queue.wait()
+
+
+def test_an_interrupted_close_closes_nothing_twice(existing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By then the number may be another file's."""
+    closing_it, closed = os.close, []
+
+    def close_and_interrupt(descriptor: int) -> None:
+        closing_it(descriptor)
+        closed.append(descriptor)
+        raise KeyboardInterrupt
+
+    queue = Queue(existing)
+    assert queue.wait()
+    monkeypatch.setattr(os, "close", close_and_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        queue.close()
+    queue.close()
+    assert len(closed) == 1
+
+
 def test_writers_by_way_of_a_link_are_in_the_same_queue(existing: str) -> None:
     link = Path(existing).parent / "link.db"
     link.symlink_to(existing)
@@ -257,6 +306,15 @@ def test_a_network_file_system_is_refused_in_one_line_that_names_it(
         real_path(existing)
     assert existing in str(raised.value)
     file_lock._file_system.cache_clear()
+
+
+def test_a_burst_that_a_network_file_system_cannot_lock_is_refused_before_it_starts(
+    existing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_table(existing, "queued")
+    monkeypatch.setattr(file_lock, "_file_system", lambda _: "nfs4")
+    with pytest.raises(NotImplementedError, match=r"is on a network file system \(nfs4\)"):
+        insert_rows_in_parallel(existing, generate_example_rows(2), "queued")
 
 
 def test_windows_is_refused_in_one_line(existing: str, monkeypatch: pytest.MonkeyPatch) -> None:

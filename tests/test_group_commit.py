@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -325,6 +326,42 @@ def test_values_and_records_that_do_not_fit_in_a_batch_are_committed_all_the_sam
     assert {value for value, _ in stored(values)} == {"leads", large, "odd"}
 
 
+@pytest.mark.parametrize(
+    ("sql", "parameters"),
+    [
+        ("INSERT INTO t VALUES (:a)", {"": "ab", "a": 1}),
+        ("INSERT INTO t VALUES (:1)", {"1": "b", 1: "a"}),
+        ("INSERT INTO t VALUES (:1)", {1: "x"}),
+        ("INSERT INTO t VALUES (:a)", {"a": 1, ("x",): 2}),
+        ("INSERT INTO t VALUES (?)", ("\ud83d\ude00",)),
+    ],
+)
+def test_parameters_are_bound_in_a_group_as_they_are_alone(sql: str, parameters: object, values: str) -> None:
+    alone: type[BaseException | None] = type(None)
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE TABLE t (v)")
+        connection.execute("INSERT INTO t VALUES ('leads')")
+        try:
+            connection.execute(sql, parameters)  # type: ignore[arg-type]
+        except Exception as error:
+            alone = type(error)
+        expected = connection.execute("SELECT v, typeof(v) FROM t ORDER BY rowid").fetchall()
+    queue = Queue(values)
+    assert queue.wait()
+    leader = Caller(values, "INSERT INTO t VALUES ('leads')", (), 60.0)
+    leader.start()
+    batch = Path(f"{values}-batch")
+    wait_until(partial(is_larger, batch, group_commit._HEADER.size), "the statement waits")
+    follower = Caller(values, sql, parameters, 60.0)
+    follower.start()
+    follower.join(0.2)  # long enough to join the batch, if it does
+    queue.close()
+    for caller in (leader, follower):
+        caller.join(60)
+    assert (type(leader.error), type(follower.error)) == (type(None), alone)
+    assert stored(values) == expected
+
+
 def test_a_statement_that_fails_fails_only_its_own_call_and_as_it_would_alone(values: str) -> None:
     good = [("INSERT INTO t VALUES (?)", (number,)) for number in range(100)]
     bad: list[tuple[str, object]] = [
@@ -399,6 +436,22 @@ def test_an_error_that_is_no_statements_ends_the_leaders_call_and_costs_no_other
     assert {value for value, _ in stored(values)} == {1, 2}
 
 
+def test_memory_that_one_statement_lacks_costs_no_other_row(values: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the leader's process; its own caller may have more."""
+    decode = group_commit._FROM_JSON.decode
+
+    class Json:
+        def decode(self, text: str) -> object:
+            if "[1]" in text:
+                raise MemoryError
+            return decode(text)
+
+    monkeypatch.setattr("sqlite_writes.group_commit._FROM_JSON", Json())
+    errors = call_together(values, [("INSERT INTO t VALUES (?)", (number,)) for number in range(3)])
+    assert errors == [None] * 3
+    assert {value for value, _ in stored(values)} == {0, 1, 2}
+
+
 @pytest.mark.parametrize("sql", ["", "SELECT 1", "COMMIT", "PRAGMA synchronous=0", "CREATE TABLE x (y)", "-- \nINSERT"])
 def test_other_statements_are_refused_in_one_line_that_names_them(sql: str, values: str) -> None:
     with pytest.raises(ValueError, match="does not begin with INSERT, REPLACE, UPDATE, DELETE or WITH") as raised:
@@ -463,6 +516,29 @@ def test_nobody_waits_longer_than_the_timeout_and_what_was_withdrawn_is_never_co
     queue.close()
     execute_grouped(values, "INSERT INTO t VALUES ('next')")
     assert stored(values) == [("next", "text")]
+
+
+def test_a_statement_that_cannot_be_withdrawn_is_undecided(values: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_mark = Batch.set_mark
+
+    def set_or_fail(self: Batch, mark: bytes, start: int = 0) -> None:
+        if mark == b"w":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        set_mark(self, mark, start)
+
+    monkeypatch.setattr(Batch, "set_mark", set_or_fail)
+    queue = Queue(values)
+    assert queue.wait()
+    leader, follower = (Caller(values, "INSERT INTO t VALUES (?)", (limit,), limit) for limit in (60.0, 0.5))
+    leader.start()
+    wait_until(partial(is_larger, Path(f"{values}-batch"), group_commit._HEADER.size), "the statement waits")
+    follower.start()
+    follower.join(60)
+    assert isinstance(follower.error, UndecidedError)
+    queue.close()
+    leader.join(60)
+    assert leader.error is None
+    assert {value for value, _ in stored(values)} == {60.0, 0.5}
 
 
 def test_behind_a_lock_that_is_never_free_nothing_gathers(values: str) -> None:
@@ -601,6 +677,69 @@ def test_the_files_beside_the_database_have_its_permissions(values: str) -> None
         [("INSERT INTO t VALUES (?)", (1,))],
         meanwhile=lambda: wait_until(have_them, "the queue, the batch and the bell of each have them"),
     )
+
+
+def test_a_program_that_changes_its_folder_writes_where_it_began(
+    values: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    namesake = str(other / os.path.basename(values))
+    with closing(sqlite3.connect(namesake)) as connection:
+        connection.execute("CREATE TABLE t (v)")
+    queue = Queue(values)
+    assert queue.wait()
+    monkeypatch.chdir(os.path.dirname(values))
+    callers = [Caller(os.path.basename(values), "INSERT INTO t VALUES (?)", (number,), 60.0) for number in range(3)]
+    size = group_commit._HEADER.size
+    for caller in callers:
+        caller.start()
+        wait_until(partial(is_larger, Path(f"{values}-batch"), size), "the statement waits")
+        size = os.path.getsize(f"{values}-batch")
+    monkeypatch.chdir(other)
+    queue.close()
+    for caller in callers:
+        caller.join(60)
+        assert caller.error is None
+    assert {value for value, _ in stored(values)} == {0, 1, 2}
+    assert stored(namesake) == []
+    assert beside(namesake) == []
+
+
+def left_claimed(database: str) -> Batch:
+    """The batch of a leader that has claimed it, and not committed it: this process, until the batch is closed."""
+    batch = Batch(database, "-batch", os.O_CREAT | os.O_APPEND)
+    assert batch.begin()
+    batch.set_mark(b"c")
+    os.rename(batch.path, f"{database}-commit")
+    return batch
+
+
+def test_while_its_leader_lives_nobody_else_settles_a_batch(values: str) -> None:
+    """Somebody deleted the queue's file, so that two are at its head."""
+    with closing(left_claimed(values)) as batch:
+        calls: list[tuple[str, object]] = [("INSERT INTO t VALUES (?)", (number,)) for number in range(2)]
+        assert call_together(values, calls) == [None, None]
+        assert batch.header()[0] == b"c"
+    assert {value for value, _ in stored(values)} == {0, 1}
+
+
+def test_an_interrupted_settling_leaves_the_batch_as_it_was(values: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its commit has not yet overwritten what the dead leader may have written."""
+
+    class Interrupted(sqlite3.Connection):
+        def commit(self) -> None:
+            raise KeyboardInterrupt
+
+    left_claimed(values).close()
+    with closing(Batch(values, "-commit")) as batch:
+        with monkeypatch.context() as patch:
+            patch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Interrupted))
+            with pytest.raises(KeyboardInterrupt):
+                batch._settle(time.monotonic() + 60)
+        assert batch.header()[0] == b"c"
+        batch._settle(time.monotonic() + 60)
+        assert batch.header()[0] == b"o"
 
 
 def test_a_database_that_is_not_there_is_named_and_not_made(database: str) -> None:
