@@ -11,7 +11,17 @@ import json
 import subprocess
 import sys
 
-from .common import BURSTS, Report, _Bursts, bursts, database_path, measured_once, setup
+from .common import (
+    BURSTS,
+    Report,
+    _Bursts,
+    allow_many_descriptors,
+    bursts,
+    database_path,
+    has,
+    measured_once,
+    setup,
+)
 
 WORKERS = [50, 250, 500]
 
@@ -46,10 +56,8 @@ class NaiveBurst(_Bursts):
         """Have asv run the whole class in one folder (see common)."""
 
     def setup(self, workers: int) -> None:
-        try:
-            from sqlite_writes import naive
-        except ImportError:
-            raise NotImplementedError("this commit has no naive way") from None
+        if not has("sqlite_writes.naive"):
+            raise NotImplementedError("this commit has no naive way")
         # It loses rows every time: to see that takes no more bursts than these.
         self.reports = measured_once(f"naive {workers}", lambda: _naive_burst(workers), (BURSTS + 1) // 2)
 
@@ -78,12 +86,13 @@ def _naive_burst(workers: int) -> Report:
         "for place, n in enumerate(sys.argv[2:])]; "
         "print(json.dumps(dict(zip(('failed', 'lost'), bursts[-1]))))"
     )
+    allow_many_descriptors()
     with database_path() as database:
         done = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", script, database, "250", str(workers)],
             check=True,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
             text=True,
             timeout=300,
         )

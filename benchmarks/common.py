@@ -88,6 +88,21 @@ def skip_if_driver_is_ignored() -> None:
         raise NotImplementedError("this commit knows no SQLITE_WRITES_DRIVER")
 
 
+def has(module: str, name: str = "") -> bool:
+    """Whether this commit has the module, and in it the name; what it has and cannot import fails here."""
+    return importlib.util.find_spec(module) is not None and (not name or hasattr(importlib.import_module(module), name))
+
+
+def allow_many_descriptors() -> None:
+    """Raise this process's limit, as far as it may: a ``multiprocessing.Pool`` keeps two for each worker."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 4096 if hard == resource.RLIM_INFINITY else min(4096, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def skip_unless_possible(settings: str) -> None:
     """Have asv show n/a for settings that this commit does not know, or that the linked SQLite cannot write by."""
     from sqlite_writes import SETTINGS as KNOWN
@@ -108,10 +123,10 @@ def run_burst(workers: int, settings: str, storage: str = "disk") -> Report:
     with database_path(storage) as database:
         create_table(database, settings)
         report: Report = insert_rows_in_parallel(database, rows, settings).to_dict()
-    try:
-        from sqlite_writes import insert_rows_one_after_another
-    except ImportError:
+    if not has("sqlite_writes", "insert_rows_one_after_another"):
         return report
+    from sqlite_writes import insert_rows_one_after_another
+
     with database_path(storage) as database:
         create_table(database, settings)
         alone = insert_rows_one_after_another(database, rows, settings)

@@ -12,6 +12,7 @@ from .common import (
     SETTINGS,
     STORAGE,
     database_path,
+    has,
     mean,
     measured_once,
     setup,
@@ -35,10 +36,9 @@ class InsertCost:
 
     def setup(self, settings: str, storage: str) -> None:
         skip_unless_possible(settings)
-        try:
-            from sqlite_writes.cost import insert_cost
-        except ImportError:
-            raise NotImplementedError("this commit does not count costs") from None
+        if not has("sqlite_writes.cost"):
+            raise NotImplementedError("this commit does not count costs")
+        from sqlite_writes.cost import insert_cost
 
         def count() -> dict[str, float | None]:
             with database_path(storage) as database:
@@ -93,10 +93,10 @@ class Library:
 
 
 def _library_version() -> tuple[str, str]:
-    try:
-        from sqlite_writes.database import library_version
-    except ImportError:
+    if not has("sqlite_writes.database", "library_version"):
         import sqlite3
 
         return sqlite3.sqlite_version, ""
+    from sqlite_writes.database import library_version
+
     return library_version()

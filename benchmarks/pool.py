@@ -10,7 +10,7 @@ import math
 import multiprocessing
 from typing import Any, Callable
 
-from .common import setup, unit
+from .common import allow_many_descriptors, has, setup, unit
 
 WAYS = ["pool_map", "plain Pool"]
 WORKERS = [100, 500]
@@ -38,16 +38,17 @@ class Pool:
     @unit("bytes")
     def track_memory(self, workers: int, way: str) -> float:
         """The proportional set sizes of the workers, added up, while all are alive."""
-        try:
-            from sqlite_writes.memory import proportional_memory
-        except ImportError:
+        if not has("sqlite_writes.memory"):
             return math.nan
+        from sqlite_writes.memory import proportional_memory
+
         sizes = _map(way, proportional_memory, [HOLD] * workers)
         return sum(math.nan if size is None else size for size in sizes)
 
 
 def _map(way: str, function: Callable[[float], Any], items: list[float]) -> list[Any]:
     if way == "plain Pool":
+        allow_many_descriptors()
         with multiprocessing.get_context("fork").Pool(len(items)) as pool:
             return pool.map(function, items, chunksize=1)
     from sqlite_writes import pool_map

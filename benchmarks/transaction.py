@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from .common import Report, bursts, database_path, mean, measured_once, setup, unit
+from .common import Report, bursts, database_path, has, mean, measured_once, setup, unit
 
 WORKERS = 50
 
@@ -28,10 +28,8 @@ class ReadThenWrite:
         """Have asv run the whole class in one folder (see common)."""
 
     def setup(self, journal_mode: str, transaction: str) -> None:
-        try:
-            from sqlite_writes.database import read_then_insert_row
-        except ImportError:
-            raise NotImplementedError("this commit does not read before it writes") from None
+        if not has("sqlite_writes.database", "read_then_insert_row"):
+            raise NotImplementedError("this commit does not read before it writes")
         self.reports = measured_once(
             f"{journal_mode} {transaction}", lambda: _burst_of_readers(journal_mode, transaction), bursts()
         )

@@ -247,10 +247,9 @@ def insert_rows_in_parallel(
     given) are those of ``pool_map``.
 
     What a worker meets is data in the report, never an exception here. Raises ``NotImplementedError`` if the linked
-    SQLite lacks what the settings need, ``ValueError`` for rows, settings or a
-    deadline that will not do, ``OSError`` or ``sqlite3.DatabaseError`` for a database that cannot be written, all
-    before any process is started; afterwards only what ``pool_map`` raises, and ``sqlite3.DatabaseError`` if the table
-    cannot be read back.
+    SQLite or the file system lacks what the settings need, ``ValueError`` for rows, settings or a deadline that will
+    not do, ``OSError`` or ``sqlite3.DatabaseError`` for a database that cannot be written, all before any process is
+    started; afterwards only what ``pool_map`` raises, and ``sqlite3.DatabaseError`` if the table cannot be read back.
     """
     settings = resolve_settings(settings)
     rows = _checked(rows)

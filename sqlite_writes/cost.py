@@ -162,7 +162,8 @@ def _syncs(database: Database, settings: Settings) -> int | None:
     for count in (1, 1 + INSERTS):
         with tempfile.NamedTemporaryFile("r") as log:
             script = (
-                "import pickle, sys; sys.path[:] = pickle.loads(bytes.fromhex(sys.argv[1]));"
+                "import sys; sys.path[:] = filter(None, sys.path); import pickle;"
+                "sys.path[:] = pickle.loads(bytes.fromhex(sys.argv[1]));"
                 "from sqlite_writes.cost import _insert; _insert(*pickle.loads(bytes.fromhex(sys.argv[2])))"
             )
             arguments = [_as_hex(sys.path), _as_hex((database, settings, count))]

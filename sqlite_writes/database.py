@@ -101,8 +101,8 @@ def check_folder(database: Database) -> None:
 def check_database(database: Database, settings: str | Settings = "default") -> None:
     """Raise one clear error unless the table is there and the file's journal mode is the one of the settings.
 
-    ``NotImplementedError`` if the linked SQLite lacks what the settings need, ``OSError`` for the folder,
-    ``FileNotFoundError`` for the file, ``sqlite3.DatabaseError`` for a file that is no database or has no table
+    ``NotImplementedError`` if the linked SQLite or the file system lacks what the settings need, ``OSError`` for the
+    folder, ``FileNotFoundError`` for the file, ``sqlite3.DatabaseError`` for a file that is no database or has no table
     ``messages``, ``ValueError`` for a file in another journal mode.
     """
     check_folder(database)
@@ -111,8 +111,11 @@ def check_database(database: Database, settings: str | Settings = "default") -> 
         raise FileNotFoundError(f"database {path!r} does not exist: make it with create_table")
     if not os.access(path, os.W_OK):
         raise PermissionError(f"database {path!r} cannot be written")
+    settings = resolve_settings(settings)
     check_library(settings)
-    wanted = resolve_settings(settings).journal_mode
+    if settings.queue != "none":
+        real_path(database)
+    wanted = settings.journal_mode
     with closing(sqlite3.connect(path)) as connection:
         try:
             (journal_mode,) = connection.execute("PRAGMA journal_mode").fetchone()
@@ -266,14 +269,23 @@ def library_version() -> tuple[str, str]:
 def warm_up(settings: str | Settings = "default") -> None:
     """Do once all that a first ``insert_row`` does, so that a later one finds everything loaded.
 
-    In a new database, in a folder in memory where there is one. With a queue, also what an insert does that waits in
-    vain: behind another's, behind another's group, and behind a group whose leader has let go of it.
+    In a new database, in a folder in memory where there is one with room. With a queue, also what an insert does that
+    waits in vain: behind another's, behind another's group, and behind a group whose leader has let go of it.
     """
     import tempfile  # large, and only this needs it
 
     settings = resolve_settings(settings)
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK | os.X_OK) else None  # noqa: S108
-    with tempfile.TemporaryDirectory(dir=memory) as folder, ExitStack() as files:
+    memory = "/dev/shm"  # noqa: S108
+    if os.access(memory, os.W_OK | os.X_OK):
+        with suppress(OSError, sqlite3.Error), tempfile.TemporaryDirectory(dir=memory) as folder:
+            _insert_in_each_way(folder, settings)
+            return
+    with tempfile.TemporaryDirectory() as folder:
+        _insert_in_each_way(folder, settings)
+
+
+def _insert_in_each_way(folder: str, settings: Settings) -> None:
+    with ExitStack() as files:
         database = real_path(folder) + "/warm.db"
         create_table(database, settings)
         insert_row(database, ("warm",), settings)

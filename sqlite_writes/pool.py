@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import math
 import mmap
 import os
 import pickle
@@ -39,17 +38,27 @@ START_METHODS = ("forkserver", "fork")
 # Seconds beyond the deadline after which the kernel ends a worker, and the caller a launcher, that nobody ended.
 _GRACE = 10.0
 
-# What the launcher's interpreter runs: the caller's sys.path first, so that it imports the caller's packages.
+# The largest deadline, in seconds: some months. A timer of the kernel takes no number that is much larger.
+_LONGEST = 10_000_000
+
+# What the launcher's interpreter runs: the caller's sys.path first, so that it imports the caller's packages, and never
+# what lies in the current folder by one of their names.
 _BOOTSTRAP = """\
-import os, pickle, sys
-control = os.fdopen(int(sys.argv[1]), "rb")
+import sys
+if sys.path[:1] == [""]:
+    del sys.path[0]
+import os, pickle
+control, report, caller, deadline = os.fdopen(int(sys.argv[1]), "rb"), *map(int, sys.argv[2:4]), float(sys.argv[4])
 try:
-    sys.path[:] = pickle.load(control)
+    sys.path[:], sys.argv[:] = pickle.load(control)
 except EOFError:  # the caller is gone already
     sys.exit()
 from sqlite_writes.pool import _launch
-_launch(control, int(sys.argv[2]), float(sys.argv[3]))
+_launch(control, report, caller, deadline)
 """
+
+# How a pickle names the main script's module, or holds a string that is the same.
+_MAIN = b"\x8c\x08__main__"
 
 # A pipe write of up to PIPE_BUF bytes is never mixed with another's. So messages travel in chunks of that size, each
 # behind its item's number, its length, and whether it is the last: no lock, and a killed worker leaves no half chunk.
@@ -106,8 +115,8 @@ def pool_map(
         picklable; a function of the main script works if the script guards its start with ``__name__``. ``"fork"``:
         the workers descend from the caller; any function will do, and a SQLite connection that the caller holds open
         loses rows (https://sqlite.org/howtocorrupt.html, section 2.6).
-    deadline: seconds from the call after which every worker that has not ended is killed; its outcome is
-        ``"timed out"``. If the workers are not all at the gate by then, it stays shut.
+    deadline: seconds from the call, up to 10,000,000, after which every worker that has not ended is killed; its
+        outcome is ``"timed out"``. If the workers are not all at the gate by then, it stays shut.
 
     Every process is gone when this returns or raises, Ctrl-C included; if the caller itself is killed, the launcher
     ends them. Before any start it raises ``ValueError`` for a deadline or start method that will not do or what cannot
@@ -120,8 +129,8 @@ def pool_map(
         raise NotImplementedError(f"pool_map needs os.fork, which {sys.platform} lacks: it runs on Linux and macOS")
     if start_method not in START_METHODS:
         raise ValueError(f"start_method {start_method!r} is not one of {', '.join(START_METHODS)}")
-    if isinstance(deadline, bool) or not isinstance(deadline, (int, float)) or not 0 < deadline < math.inf:
-        raise ValueError(f"deadline {deadline!r} is not a number of seconds above 0")
+    if isinstance(deadline, bool) or not isinstance(deadline, (int, float)) or not 0 < deadline <= _LONGEST:
+        raise ValueError(f"deadline {deadline!r} is not a number of seconds above 0 and up to {_LONGEST}")
     job = _Job(function, list(items), warm_up, time.monotonic() + deadline)
     if not job.items:
         return []
@@ -129,15 +138,23 @@ def pool_map(
 
     start = _start_launcher if start_method == "forkserver" else _fork_launcher
     control_read, control_write = os.pipe()
-    report_read, report_write = os.pipe()
+    try:
+        report_read, report_write = os.pipe()
+    except OSError:
+        os.close(control_read)
+        os.close(control_write)
+        raise
     launcher = status = 0
     report = b""
     try:
+        # A Ctrl-C comes after the start, not in the midst of it: else the launcher's number would be lost.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            launcher, payload = start(job, control_read, report_write, (control_write, report_read))
+            launcher, payload = start(job, control_read, report_write, (control_write, report_read), mask)
         finally:
             os.close(control_read)
             os.close(report_write)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         _write(control_write, payload, until=job.deadline + _GRACE)
         report, _ = _read(report_read, until=job.deadline + _GRACE)
     finally:
@@ -174,8 +191,13 @@ class _Record:
 # --------------------------------------------------------------------------------------------------- in the caller
 
 
-def _start_launcher(job: _Job, control: int, report: int, _: tuple[int, int]) -> tuple[int, bytes]:
-    """Start a fresh interpreter as the launcher; its process id and what to write into its control pipe."""
+def _start_launcher(
+    job: _Job, control: int, report: int, _: tuple[int, int], mask: set[int | signal.Signals]
+) -> tuple[int, bytes]:
+    """Start a fresh interpreter as the launcher; its process id and what to write into its control pipe.
+
+    ``mask``: the signals that it is to have blocked.
+    """
     from fcntl import F_DUPFD, fcntl
     from multiprocessing import process
     from subprocess import _args_from_interpreter_flags  # type: ignore[attr-defined]  # as multiprocessing does
@@ -193,8 +215,8 @@ def _start_launcher(job: _Job, control: int, report: int, _: tuple[int, int]) ->
         raise ValueError(
             f"the function or an item cannot be pickled, which start_method 'forkserver' needs: {error}"
         ) from error
-    main = _origin_of_main() if b"__main__" in pickled_job else None
-    payload = pickle.dumps(sys.path) + pickle.dumps(main) + pickled_job
+    main = _origin_of_main() if _MAIN in pickled_job else None
+    payload = pickle.dumps((sys.path, sys.argv)) + pickle.dumps(main) + pickled_job
     # Inheritable, and none of them in the place of a standard stream that the caller has closed.
     inherited: list[int] = []
     try:
@@ -207,12 +229,13 @@ def _start_launcher(job: _Job, control: int, report: int, _: tuple[int, int]) ->
                 *_args_from_interpreter_flags(),
                 "-c",
                 _BOOTSTRAP,
-                *map(str, inherited),
+                *map(str, (*inherited, os.getpid())),
                 repr(job.deadline),
             ],
             os.environ,
             file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)],
             setpgroup=0,
+            setsigmask=mask,
         )
     finally:
         for descriptor in inherited:
@@ -220,17 +243,21 @@ def _start_launcher(job: _Job, control: int, report: int, _: tuple[int, int]) ->
     return pid, payload
 
 
-def _fork_launcher(job: _Job, control: int, report: int, callers: tuple[int, int]) -> tuple[int, bytes]:
+def _fork_launcher(
+    job: _Job, control: int, report: int, callers: tuple[int, int], mask: set[int | signal.Signals]
+) -> tuple[int, bytes]:
     """Fork the launcher from the caller, whose ends of the two pipes are ``callers``."""
     _flush_output()
+    caller = os.getpid()
     pid = os.fork()
     if pid == 0:
         try:
             os.setpgid(0, 0)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             _set_alarm(job.deadline)
             for descriptor in callers:
                 os.close(descriptor)
-            _report(lambda: job, control, report)
+            _report(lambda: job, control, report, caller)
         finally:
             os._exit(0)
     return pid, b""
@@ -323,7 +350,7 @@ def _outcome(record: _Record) -> Outcome[Any]:
 # ------------------------------------------------------------------------------------------------- in the launcher
 
 
-def _launch(control: BinaryIO, report: int, deadline: float) -> NoReturn:
+def _launch(control: BinaryIO, report: int, caller: int, deadline: float) -> NoReturn:
     """The launcher's whole life, in a fresh interpreter whose control pipe has already given it ``sys.path``."""
     _set_alarm(deadline)
 
@@ -339,7 +366,7 @@ def _launch(control: BinaryIO, report: int, deadline: float) -> NoReturn:
         if descriptor > 2 and descriptor not in (control.fileno(), report):
             with contextlib.suppress(OSError):  # the listing's own
                 os.close(descriptor)
-    _report(load_job, control.fileno(), report)
+    _report(load_job, control.fileno(), report, caller)
     os._exit(0)
 
 
@@ -355,27 +382,28 @@ def _import_main(name: str | None, path: str) -> None:
         del current._inheriting
 
 
-def _report(load_job: Callable[[], _Job], control: int, report: int) -> None:
-    """Run the job and write ``(exception or None, records)`` to the report pipe."""
+def _report(load_job: Callable[[], _Job], control: int, report: int, caller: int) -> None:
+    """Run the job and write ``(exception or None, records)`` to the report pipe, unless the caller is gone."""
     error: Exception | None = None
     records: list[_Record] = []
     try:
         job = load_job()
-    except Exception as reason:
+    except BaseException as reason:  # a main script may end the program when it is imported
         error = RuntimeError(
             f"the function cannot be loaded in a fresh process, which has to import it "
             f"(start_method='fork' need not): {reason!r}"
         )
     else:
         try:
-            records = _run_workers(job, control, report)
+            records = _run_workers(job, control, report, caller)
         except OSError as reason:
             error = reason
-    with contextlib.suppress(BrokenPipeError), os.fdopen(report, "wb") as pipe:  # broken: the caller is gone
-        pipe.write(pickle.dumps((error, records)))
+    if os.getppid() == caller:  # else nobody may read what another process of the caller's keeps open
+        with contextlib.suppress(BrokenPipeError), os.fdopen(report, "wb") as pipe:
+            pipe.write(pickle.dumps((error, records)))
 
 
-def _run_workers(job: _Job, control: int, report: int) -> list[_Record]:
+def _run_workers(job: _Job, control: int, report: int, caller: int) -> list[_Record]:
     """Fork the workers, open the gate when all are there, collect what they send, and reap every one of them."""
     count = len(job.items)
     # Shared with the workers: when the gate opened, then for each worker when it was ready, started and ended, and
@@ -387,7 +415,7 @@ def _run_workers(job: _Job, control: int, report: int) -> list[_Record]:
     if job.warm_up is not None:
         # Once here, so that what it initialises is in pages that the workers share (500 of them: 690 MB, not 820). If
         # it fails it fails in every worker too, and there it is reported.
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(BaseException):
             job.warm_up()
     _flush_output()
     gc.collect()
@@ -406,15 +434,15 @@ def _run_workers(job: _Job, control: int, report: int) -> list[_Record]:
             pids.append(pid)
         for descriptor in (gate[0], ready[1], done[1], collection[0], messages[1]):
             os.close(descriptor)
-        _, all_ready = _read(ready[0], until=job.deadline, control=control)
+        _, all_ready = _read(ready[0], job.deadline, control, caller)
         if all_ready and time.monotonic() < job.deadline:
             clock[0] = time.monotonic()
             os.close(gate[1])
-            _, all_done = _read(done[0], until=job.deadline, control=control)
+            _, all_done = _read(done[0], job.deadline, control, caller)
         _end_workers([pid for pid, is_done in zip(pids, clock[4::4]) if not is_done], all_done, statuses)
         os.close(collection[1])
         until = max(job.deadline, time.monotonic() + _GRACE / 2)
-        stream, at_end = _read(messages[0], until=until, control=control)
+        stream, at_end = _read(messages[0], until, control, caller)
     finally:
         _end_workers([pid for pid in pids if pid not in statuses], at_end, statuses)
     rest, _ = _read(messages[0], until=0.0)  # what was sent in the last moment: all have ended
@@ -529,21 +557,25 @@ def _send(pipe: int, index: int, message: bytes) -> None:
 # ------------------------------------------------------------------------------------------------ pipes with an end
 
 
-def _read(pipe: int, until: float, control: int | None = None) -> tuple[bytes, bool]:
-    """Read the pipe until its end, the moment ``until``, or the control pipe's end; the bytes, and was it the first."""
+def _read(pipe: int, until: float, control: int | None = None, caller: int = 0) -> tuple[bytes, bool]:
+    """Read the pipe until its end, the moment ``until``, or that of the caller; the bytes, and was it the first.
+
+    The end of the control pipe says that the caller has ended, or wants us to. Another process that it has forked may
+    keep that open; then we have another parent.
+    """
     chunks: list[bytes] = []
     poll = select.poll()  # not select(), which refuses descriptors from 1024 on
     for source in (pipe,) if control is None else (pipe, control):
         poll.register(source, select.POLLIN)
     while True:
-        # A second at most: a Ctrl-C that comes just before a wait begins is noticed only when it ends.
+        # A second at most: a Ctrl-C that comes just before a wait begins is noticed only when it ends; so is a caller.
         ready = dict(poll.poll(min(_milliseconds_to(until), 1000)))
         if pipe in ready:
             chunk = os.read(pipe, 1 << 16)
             if not chunk:
                 return b"".join(chunks), True
             chunks.append(chunk)
-        elif ready or time.monotonic() >= until:
+        elif ready or time.monotonic() >= until or (caller and os.getppid() != caller):
             return b"".join(chunks), False
 
 

@@ -25,6 +25,7 @@ from sqlite_writes import (
     pool_map,
     row_count,
 )
+from sqlite_writes import database as database_module
 from sqlite_writes.cost import _every_connection
 from sqlite_writes.database import check_library, connect, count_rows, read_then_insert_row, trace_insert
 from sqlite_writes.group_commit import UndecidedError
@@ -250,3 +251,22 @@ def test_a_built_in_synchronous_that_differs_is_overruled(database: str, monkeyp
     monkeypatch.setattr(sqlite3, "connect", traced)
     connect(database, "wal").close()
     assert statements == ["PRAGMA synchronous = full"]
+
+
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK | os.X_OK), reason="no folder in memory")  # noqa: S108
+@pytest.mark.parametrize("settings", ["wal", "grouped"])
+def test_a_memory_that_is_full_is_no_obstacle_to_warming_up(settings: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a container's often is, which has little."""
+    made: list[str] = []
+    create = database_module.create_table
+
+    def create_or_fail(path: str, settings: Settings) -> None:
+        made.append(path)
+        if path.startswith("/dev/shm/"):  # noqa: S108
+            raise sqlite3.OperationalError("database or disk is full")
+        create(path, settings)
+
+    monkeypatch.setattr(database_module, "create_table", create_or_fail)
+    database_module.warm_up(settings)
+    assert len(made) == 2
+    assert not any(os.path.exists(os.path.dirname(path)) for path in made)

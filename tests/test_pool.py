@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
 
@@ -114,6 +114,11 @@ def test_a_warm_up_that_fails_is_every_outcome(marked: Living) -> None:
     ] * 300
 
 
+def test_a_warm_up_that_ends_the_process_is_every_outcome(marked: Living) -> None:
+    outcomes = pool_map(workers.double, range(3), warm_up=sys.exit)
+    assert [type(outcome.exception) for outcome in outcomes] == [SystemExit] * 3
+
+
 def test_a_warm_up_that_fails_is_told_although_another_hangs(marked: Living) -> None:
     outcomes = pool_map(workers.double, range(6), warm_up=workers.fail_or_hang_to_warm_up, deadline=2)
     assert [outcome.status for outcome in outcomes] == [
@@ -206,15 +211,58 @@ def test_a_function_that_cannot_be_pickled_is_said_to_be_so() -> None:
         pool_map(lambda x: x, [1])
 
 
-@pytest.mark.parametrize("deadline", [0, -1, float("nan"), float("inf"), "5", None, True])
+@pytest.mark.parametrize("deadline", [0, -1, float("nan"), float("inf"), "5", None, True, 10_000_001, 10**400])
 def test_a_deadline_that_will_not_do_is_named(deadline: object) -> None:
-    with pytest.raises(ValueError, match=r"deadline .* is not a number of seconds above 0"):
+    with pytest.raises(ValueError, match=r"deadline .* is not a number of seconds above 0 and up to 10000000"):
         pool_map(workers.double, [1], deadline=deadline)  # type: ignore[arg-type]
+
+
+def test_the_longest_deadline_will_do(marked: Living) -> None:
+    assert [outcome.result for outcome in pool_map(workers.double, [1], deadline=10_000_000)] == [2]
 
 
 def test_an_unknown_start_method_lists_the_known() -> None:
     with pytest.raises(ValueError, match="'spawn' is not one of forkserver, fork"):
         pool_map(workers.double, [1], start_method="spawn")
+
+
+def test_a_ctrl_c_during_the_start_leaves_no_launcher(monkeypatch: pytest.MonkeyPatch, marked: Living) -> None:
+    started, spawn = [], os.posix_spawn
+
+    def interrupted(*arguments: Any, **named: Any) -> int:
+        started.append(spawn(*arguments, **named))
+        os.kill(os.getpid(), signal.SIGINT)
+        return started[0]
+
+    monkeypatch.setattr(os, "posix_spawn", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        pool_map(workers.double, [1])
+    with pytest.raises(ChildProcessError):
+        os.waitpid(started[0], 0)  # it has been reaped
+
+
+@pytest.mark.parametrize("start_method", ["forkserver", "fork"])
+def test_workers_have_no_signal_blocked(start_method: str, marked: Living) -> None:
+    (outcome,) = pool_map(workers.blocked_signals, [1], start_method=start_method)
+    assert outcome.result == set()
+
+
+def test_a_start_that_lacks_descriptors_leaves_none_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    make = os.pipe
+    made: list[tuple[int, int]] = []
+
+    def make_one() -> tuple[int, int]:
+        if made:
+            raise OSError(24, "Too many open files")
+        made.append(make())
+        return made[0]
+
+    monkeypatch.setattr(os, "pipe", make_one)
+    with pytest.raises(OSError, match="Too many open files"):
+        pool_map(workers.double, [1])
+    for descriptor in made[0]:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)
 
 
 def test_a_killed_launcher_is_an_error_and_leaves_no_worker(marked: Living) -> None:
@@ -260,30 +308,68 @@ def triple(number):
 """
 
 
-def test_a_function_of_the_main_script_works_behind_a_guard(tmp_path: Path, marked: Living) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(MAIN_SCRIPT.format(guard="if __name__ == '__main__':"))
-    done = subprocess.run(
-        [sys.executable, "-W", "error", script],
+def run_main(
+    folder: Path, text: str, *arguments: str, in_folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a main script from a file in that folder."""
+    script = folder / "script.py"
+    script.write_text(text)
+    return subprocess.run(
+        [sys.executable, "-W", "error", script, *arguments],
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        cwd=in_folder,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_a_function_of_the_main_script_works_behind_a_guard(tmp_path: Path, marked: Living) -> None:
+    done = run_main(tmp_path, MAIN_SCRIPT.format(guard="if __name__ == '__main__':"))
     assert (done.stdout, done.stderr) == ("[3, 6]\n", "")
 
 
 def test_a_main_script_without_a_guard_is_told_to_have_one(tmp_path: Path, marked: Living) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(MAIN_SCRIPT.format(guard="if True:"))
-    done = subprocess.run(
-        [sys.executable, script],
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_main(tmp_path, MAIN_SCRIPT.format(guard="if True:"))
     assert "put the call behind if __name__ == '__main__'" in done.stderr.splitlines()[-1]
+
+
+def test_only_a_function_or_an_item_of_the_main_script_has_it_imported(tmp_path: Path, marked: Living) -> None:
+    """A text that names it does not."""
+    text = "from sqlite_writes import pool_map\nprint([one.result for one in pool_map(len, ['in __main__'])])\n"
+    done = run_main(tmp_path, text)
+    assert (done.stdout, done.stderr) == ("[11]\n", "")
+
+
+@pytest.mark.parametrize("function", ["work", "workers.arguments"])
+def test_a_worker_finds_the_arguments_of_the_main_script(function: str, tmp_path: Path, marked: Living) -> None:
+    text = f"""
+import sys
+from sqlite_writes import pool_map
+from tests import workers
+ARGUMENT = sys.argv[1]
+def work(_):
+    return [ARGUMENT]
+if __name__ == "__main__":
+    print([outcome.result for outcome in pool_map({function}, [1])])
+"""
+    done = run_main(tmp_path, text, "given")
+    assert (done.stdout, done.stderr) == ("[['given']]\n", "")
+
+
+def test_a_main_script_that_ends_when_it_is_imported_is_said_to_be_unreachable(tmp_path: Path, marked: Living) -> None:
+    text = MAIN_SCRIPT.format(guard="if __name__ != '__main__':\n    raise SystemExit(3)\nelse:")
+    done = run_main(tmp_path, text)
+    assert "SystemExit(3)" in done.stderr.splitlines()[-1]
+    assert "(start_method='fork' need not)" in done.stderr.splitlines()[-1]
+
+
+def test_what_lies_in_the_current_folder_is_not_imported(tmp_path: Path, marked: Living) -> None:
+    (tmp_path / "here").mkdir()
+    for name in ("os", "pickle", "struct"):
+        (tmp_path / "here" / f"{name}.py").write_text("raise SystemExit('mine')")
+    done = run_main(tmp_path, MAIN_SCRIPT.format(guard="if __name__ == '__main__':"), in_folder=tmp_path / "here")
+    assert (done.stdout, done.stderr) == ("[3, 6]\n", "")
 
 
 def test_a_function_without_a_file_is_said_to_be_unreachable() -> None:
@@ -324,3 +410,30 @@ def test_a_killed_caller_takes_its_workers_with_it(number: int, marked: Living) 
     os.kill(caller.pid, number)
     assert caller.wait(20) == -number
     wait_until(lambda: not marked(), "launcher and workers have ended")
+
+
+FORKED = """
+import os, threading, time
+from sqlite_writes import pool_map
+from tests.workers import sleep
+threading.Thread(target=pool_map, args=(sleep, [60.0] * 50)).start()
+time.sleep(2)
+os.fork()
+time.sleep(3600)
+"""
+
+
+@READS_PROC
+def test_a_killed_caller_takes_its_workers_with_it_though_a_child_of_its_own_lives(marked: Living) -> None:
+    """The child has the pipe open that would tell the launcher."""
+    caller = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", FORKED],
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    wait_until(lambda: len(marked()) == 53, "caller, its child, launcher and 50 workers run")
+    os.kill(caller.pid, signal.SIGKILL)
+    caller.wait(20)
+    wait_until(lambda: len(marked()) == 1, "only the child is left")
+    os.kill(marked()[0], signal.SIGKILL)

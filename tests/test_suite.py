@@ -20,7 +20,7 @@ from benchmarks import transaction as transactions
 from dashboard.answer import Answer, Cell
 from sqlite_writes.database import library_version
 
-from .conftest import PROJECT
+from .conftest import PROJECT, run_script
 from .test_interpreters import THIS
 from .workers import fail_on_odd
 
@@ -403,6 +403,37 @@ def test_settings_that_a_commit_lacks_are_skipped(bench_folder: Path, monkeypatc
     monkeypatch.delitem(sqlite_writes.SETTINGS, "wal")
     with pytest.raises(NotImplementedError, match="this commit has no settings 'wal'"):
         burst.Burst().setup(5, "wal")
+
+
+def test_what_a_commit_has_and_cannot_import_is_a_failure_and_not_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "of_a_commit"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "whole.py").write_text("name = 1")
+    (package / "broken.py").write_text("from .whole import missing")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert common.has("of_a_commit.whole")
+    assert common.has("of_a_commit.whole", "name")
+    assert not common.has("of_a_commit.whole", "missing")
+    assert not common.has("of_a_commit.absent")
+    with pytest.raises(ImportError, match="missing"):
+        common.has("of_a_commit.broken", "name")
+
+
+def test_the_limit_of_descriptors_is_raised_for_a_plain_pool() -> None:
+    script = """
+import resource
+from benchmarks.common import allow_many_descriptors
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(64, hard), hard))
+allow_many_descriptors()
+soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+print(soft == (4096 if hard == resource.RLIM_INFINITY else min(4096, hard)))
+"""
+    done = run_script(script)
+    assert (done.stdout, done.stderr) == ("True\n", "")
 
 
 def test_a_commit_that_would_ignore_the_driver_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:

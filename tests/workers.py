@@ -96,6 +96,14 @@ def calls_so_far(_: object) -> int:
     return len(CALLS)
 
 
+def arguments(_: object) -> list[str]:
+    return sys.argv[1:]
+
+
+def blocked_signals(_: object) -> set[int]:
+    return set(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+
+
 def fail_to_warm_up() -> None:
     raise RuntimeError("cold")
 
