@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from .results import Values
 
 NAIVE = "the naive way"
+UNKNOWN_SQLITE = "SQLite of unknown version"
+EVERY_BENCHMARK = "every benchmark, as when the package cannot be built"
 BURST, NAIVE_BURST = "burst.Burst", "caller.NaiveBurst"
 
 
@@ -57,7 +59,7 @@ class Answer:
 
     environment: str
     python: str
-    sqlite: str = "SQLite of unknown version"
+    sqlite: str = UNKNOWN_SQLITE
     cells: dict[str, dict[int, Cell]] = field(default_factory=dict)
     alarms: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
@@ -149,16 +151,16 @@ def read_answer(result: Results, values: dict[str, Values]) -> Answer:
             )
     answer.alarms, answer.broken = warnings_of(values)
     if len(values) > 1 and all(value.failed for cells in values.values() for value in cells.values()):
-        answer.broken = ["every benchmark, as when the package cannot be built"]
+        answer.broken = [EVERY_BENCHMARK]
     return answer
 
 
-def warnings_of(values: dict[str, Values]) -> tuple[list[str], list[str]]:
-    """What these values give for an answer's ``alarms`` and ``broken``."""
+def warnings_of(values: dict[str, Values], whole: dict[str, Values] | None = None) -> tuple[list[str], list[str]]:
+    """What these values, a part of the ``whole``, give for an answer's ``alarms`` and ``broken``."""
     alarms, broken = list[str](), list[str]()
     for name, cells in values.items():
         failures = [parameters for parameters, value in cells.items() if value.failed]
-        broken += _entries(name, failures, len(cells))
+        broken += _entries(name, failures, len((whole or values)[name]))
         must_be_zero = MUST_BE_ZERO.fullmatch(name)
         for parameters, value in cells.items() if must_be_zero else ():
             if value.measured and value.number:

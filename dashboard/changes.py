@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from asv.feed import FeedEntry, write_atom
 from asv.util import human_value
 
-from .answer import NAIVE_BURST, number_of_rows
+from .answer import EVERY_BENCHMARK, NAIVE_BURST, number_of_rows
 from .limits import COUNTS, failures, graph_key, zeros
 from .results import entry_name
 
@@ -95,7 +95,11 @@ def _left_out(series: Series, commits: Mapping[int, Commit]) -> Iterator[Change]
             begun = [change for change in zeros(history) if change[3]]
             if begun:
                 yield _rows_begun(series, name, parameters, commits, begun)
+    unbuilt: dict[int, int] = {}
     for (name, since, revision), places in broken.items():
+        if series.measurements[revision].answer.broken == [EVERY_BENCHMARK]:  # one line, not one for each
+            unbuilt[revision] = max(since, unbuilt.get(revision, since))
+            continue
         entry = name if len(places) == len(series.measurements[revision].values[name]) else None
         more = f" and {len(places) - 1} more" if len(places) > 1 else ""
         yield Change(
@@ -107,6 +111,9 @@ def _left_out(series: Series, commits: Mapping[int, Commit]) -> Iterator[Change]
             "a number",
             "failed",
         )
+    for revision, since in unbuilt.items():
+        at, previous = commits[revision], commits[since]
+        yield Change("benchmark began to fail", series, EVERY_BENCHMARK, at, previous, "numbers", "failed")
 
 
 def _rows_begun(

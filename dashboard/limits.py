@@ -11,22 +11,32 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import re
 import subprocess
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asv.results import iter_results
+from asv.results import Results, iter_results_paths
+from asv.util import UserError
 
-from .answer import BURST, NAIVE, NAIVE_BURST, Answer, read_answer, warnings_of
+from .answer import (
+    BURST,
+    EVERY_BENCHMARK,
+    NAIVE,
+    NAIVE_BURST,
+    UNKNOWN_SQLITE,
+    Answer,
+    read_answer,
+    warnings_of,
+)
 from .results import Parameters, Value, Values, read_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from asv.config import Config
     from asv.graph import GraphSet
-    from asv.results import Results
 
 # A step is (first revision, one past the last, value, smallest value, error), as asv detects them.
 Step = tuple[int, int, float, float, float]
@@ -75,6 +85,11 @@ class Measurement:
     values: dict[str, Values]
     answer: Answer
 
+    @property
+    def has_bursts(self) -> bool:
+        """Whether the question is answered by it: the naive way alone answers another one."""
+        return bool(self.answer.cells.keys() - {NAIVE})
+
 
 @dataclass
 class Series:
@@ -95,35 +110,12 @@ class Series:
     @property
     def newest_revision(self) -> int:
         """Of the newest commit whose bursts it has measured, or of the newest if there is none."""
-        return max([revision for revision, of in self.measurements.items() if of.answer.cells] or self.measurements)
+        return max([revision for revision, of in self.measurements.items() if of.has_bursts] or self.measurements)
 
     @property
     def newest(self) -> Measurement:
         """The measurement of that commit."""
         return self.measurements[self.newest_revision]
-
-    def standing(self) -> Iterator[tuple[int, list[str], list[str]]]:
-        """What is known last of every number, as alarms and what is broken, by revision; newest first.
-
-        So a newer commit of which only a part was measured takes back nothing of the rest.
-        """
-        told = set[tuple[str, Parameters]]()
-        for revision, measurement in sorted(self.measurements.items(), key=lambda item: -item[0]):
-            known = [
-                (name, parameters, value)
-                for name, cells in measurement.values.items()
-                for parameters, value in cells.items()
-                if value.measured or value.failed
-            ]
-            fresh: dict[str, Values] = {}
-            for name, parameters, value in known:
-                if (name, parameters) not in told:
-                    fresh.setdefault(name, {})[parameters] = value
-            if sum(map(len, fresh.values())) == len(known):
-                yield revision, measurement.answer.alarms, measurement.answer.broken
-            else:
-                yield revision, *warnings_of(fresh)
-            told.update((name, parameters) for name, parameters, _ in known)
 
     def sqlite(self, revision: int) -> str:
         """Which SQLite it wrote with at that commit, and through which module."""
@@ -133,9 +125,38 @@ class Series:
     def name(self, revision: int, since: int | None = None) -> str:
         """What people call it at that commit; a SQLite that is another than at an earlier one is told."""
         sqlite = self.sqlite(revision)
-        if since is not None and self.sqlite(since) != sqlite:
-            sqlite = f"{self.sqlite(since)} → {sqlite}"
+        before = sqlite if since is None else self.sqlite(since)
+        if before != sqlite and not any(version.startswith(UNKNOWN_SQLITE) for version in (before, sqlite)):
+            sqlite = f"{before} → {sqlite}"
         return f"Python {self.python}, {sqlite}, on {self.machine}"
+
+
+def standing(all_series: list[Series]) -> Iterator[tuple[Series, int, list[str], list[str]]]:
+    """What is known last of every number, as alarms and what is broken, by series and revision; newest first.
+
+    So a newer commit of which only a part was measured takes back nothing of the rest; and an environment that is named
+    anew, because it requires another runner, takes back what it measures of the same machine, Python and SQLite.
+    """
+    told = set[tuple[str, str, str, str, Parameters]]()
+    every = [(revision, series) for series in all_series for revision in series.measurements]
+    for revision, series in sorted(every, key=lambda item: -item[0]):
+        measurement = series.measurements[revision]
+        same = (series.machine, series.python, series.driver)
+        known = [
+            (name, parameters, value)
+            for name, cells in measurement.values.items()
+            for parameters, value in cells.items()
+            if value.measured or value.failed
+        ]
+        fresh: dict[str, Values] = {}
+        for name, parameters, value in known:
+            if (*same, name, parameters) not in told:
+                fresh.setdefault(name, {})[parameters] = value
+        if fresh and (sum(map(len, fresh.values())) == len(known) or measurement.answer.broken == [EVERY_BENCHMARK]):
+            yield series, revision, measurement.answer.alarms, measurement.answer.broken
+        else:
+            yield series, revision, *warnings_of(fresh, measurement.values)
+        told.update((*same, name, parameters) for name, parameters, _ in known)
 
 
 def graph_key(parameters: Mapping[str, str | None]) -> frozenset[tuple[str, str]]:
@@ -143,10 +164,18 @@ def graph_key(parameters: Mapping[str, str | None]) -> frozenset[tuple[str, str]
     return frozenset((key, value) for key, value in parameters.items() if value and key != "branch")
 
 
-def read_series(config: Config, known: Mapping[str, Any], revisions: Mapping[str, int]) -> list[Series]:
-    """Every result of these revisions: machines by name, oldest Python first."""
+def read_series(
+    config: Config, known: Mapping[str, Any], revisions: Mapping[str, int]
+) -> tuple[list[Series], list[str]]:
+    """Every result of these revisions, machines by name, oldest Python first; and the files that cannot be read."""
     found: dict[tuple[str, str], Series] = {}
-    for result in iter_results(config.results_dir):
+    unreadable = []
+    for folder, file, of_machine in iter_results_paths(config.results_dir):
+        try:
+            result = Results.load(str(Path(folder, file)), machine_name=of_machine)
+        except UserError:  # cut short, by a full disk for instance
+            unreadable.append(f"{of_machine}/{file}")
+            continue
         revision = revisions.get(result.commit_hash)
         if revision is None:
             continue
@@ -160,7 +189,7 @@ def read_series(config: Config, known: Mapping[str, Any], revisions: Mapping[str
         )
         environment = {f"env-{name}": value for name, value in result.env_vars.items()}
         series.graphs.add(graph_key({**result.params, **environment}))
-    return sorted(found.values(), key=_order)
+    return sorted(found.values(), key=_order), sorted(unreadable)
 
 
 def _driver(result: Results) -> str:
@@ -187,7 +216,9 @@ def read_commits(config: Config, repository: Path, all_series: list[Series]) -> 
         errors="replace",
         check=False,
     )
-    subjects = dict(line.partition(" ")[::2] for line in log.stdout.split("\n"))
+    # Neither the feed's XML nor a terminal takes what controls one.
+    said = re.sub(r"[^\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", log.stdout)
+    subjects = dict(line.partition(" ")[::2] for line in said.split("\n"))
     show = config.show_commit_url.strip("#")
     return [
         Commit(revision, of.commit, of.date, subjects.get(of.commit, ""), show + of.commit if show else None)
@@ -272,7 +303,7 @@ def commit_json(series: Series, commit: Commit, rows: list[Row], metrics: list[J
         "machine": series.machine,
         "environment": series.environment,
         "python": series.python,
-        "sqlite": answer.sqlite,
+        "sqlite": series.sqlite(commit.revision),
         "commit": commit.hash,
         "result": f"{series.machine}/{measurement.file.rpartition('/')[2]}",
         "headline": answer.headline(),

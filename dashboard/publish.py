@@ -28,7 +28,7 @@ from asv.util import UserError
 
 from .answer import NAIVE, describe_cell, limit_of
 from .changes import find_changes, view_address, write_feed
-from .limits import Commit, Series, Steps, read_commits, read_series, write_data, write_json
+from .limits import Commit, Series, Steps, read_commits, read_series, standing, write_data, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,11 +83,10 @@ class Limits(OutputPublisher):  # type: ignore[misc] # asv has no types
         html_dir = Path(conf.html_dir)
         # As asv's own graphs: what was measured on other branches is no part of this history.
         shown = {commit for branch in conf.branches for commit in repo.get_branch_commits(branch)}
-        shown.update(repo.get_tags().values())
         ours = {commit: revision for commit, revision in revisions.items() if commit in shown}
-        all_series = read_series(conf, benchmarks, ours)
+        all_series, unreadable = read_series(conf, benchmarks, ours)
         commits = read_commits(conf, Path(repo._path), all_series)
-        _write_limits(html_dir, conf.project, all_series, commits, benchmarks, graphs)
+        _write_limits(html_dir, conf.project, all_series, unreadable, commits, benchmarks, graphs)
         _write_stock_page(html_dir)
         _write_tachyon(html_dir, commits, graphs)
 
@@ -96,6 +95,7 @@ def _write_limits(
     html_dir: Path,
     project: str,
     all_series: list[Series],
+    unreadable: list[str],
     commits: list[Commit],
     benchmarks: Mapping[str, Any],
     graphs: GraphSet,
@@ -123,7 +123,7 @@ def _write_limits(
         project=_html(_element("span", project)),
         published=f"{published:%Y-%m-%d %H:%M} UTC",
         headline=_html(_element("span", first.newest.answer.headline() if first else "No results yet.")),
-        warnings=_html(*warnings(all_series)),
+        warnings=_html(*warnings(all_series, unreadable)),
         overview=_html(overview(all_series, subjects)),
         changes=_html(*changes_list(changes)),
     )
@@ -134,10 +134,10 @@ def _write_limits(
 def first_view(all_series: list[Series]) -> Series | None:
     """What the page shows first: of those that measured the newest commit the one with most cells, then newest."""
 
-    def rank(item: tuple[int, Series]) -> tuple[int, int, bool, int]:
+    def rank(item: tuple[int, Series]) -> tuple[bool, int, int, bool, int]:
         place, series = item
         cells = sum(len(cells) for cells in series.newest.answer.cells.values())
-        return series.newest_revision, cells, not series.driver, place
+        return series.newest.has_bursts, series.newest_revision, cells, not series.driver, place
 
     return max(enumerate(all_series), key=rank)[1] if all_series else None
 
@@ -145,17 +145,20 @@ def first_view(all_series: list[Series]) -> Series | None:
 # ------------------------------------------------------------------------------------- what the first page says
 
 
-def warnings(all_series: list[Series]) -> list[ET.Element]:
-    """The banners: lost or duplicated rows first, then benchmarks that failed; each number the newest there is."""
+def warnings(all_series: list[Series], unreadable: list[str]) -> list[ET.Element]:
+    """The banners: lost or duplicated rows first, then benchmarks that failed, each number the newest there is."""
     banners = []
-    standing = [
-        (f"{series.name(revision)}, commit {series.measurements[revision].commit[:8]}", said)
-        for series in all_series
-        for revision, *said in series.standing()
-    ]
-    kinds = (("Rows were lost or are there twice", "lost"), ("Benchmark failed", "broken"))
-    for place, (title, kind) in enumerate(kinds):
-        if texts := [f"{text} — {where}" for where, said in standing for text in said[place]]:
+    lost, broken = list[str](), list[str]()
+    for series, revision, *said in standing(all_series):
+        where = f"{series.name(revision)}, commit {series.measurements[revision].commit[:8]}"
+        for texts, found in zip((lost, broken), said):
+            texts += [f"{text} — {where}" for text in found]
+    for title, kind, texts in (
+        ("Rows were lost or are there twice", "lost", lost),
+        ("Benchmark failed", "broken", broken),
+        ("Results that cannot be read, and are not in these pages", "broken", unreadable),
+    ):
+        if texts:
             banner = ET.Element("section", {"class": f"banner {kind}", "role": "alert"})
             ET.SubElement(banner, "h2").text = title
             lines = ET.SubElement(banner, "ul")
@@ -192,7 +195,7 @@ def overview(all_series: list[Series], commits: Mapping[str, Commit]) -> ET.Elem
         for name in settings:
             cells = series.newest.answer.cells.get(name)
             if cells is None:
-                _element("td", "n/a", line, **{"class": "none"})
+                _element("td", "not measured", line, **{"class": "none"})
                 continue
             passed, beyond = limit_of(cells)
             kind, text = "clean", f"none up to {passed}"

@@ -59,18 +59,22 @@ class Value:
 def read_values(result: Results, known: Mapping[str, Any]) -> dict[str, Values]:
     """Every benchmark of one result file that is still known in the same version, by the text of its parameters.
 
-    A set of parameters that the result was taken without is not in it: asv itself shows that as failed.
+    A set of parameters that the result was taken without is not in it: asv itself shows that as failed. Nor is one that
+    the benchmark has no more.
     """
-    return {name: _read_benchmark(result, name) for name in sorted(result.get_result_keys(known))}
+    return {
+        name: _read_benchmark(result, name, known[name]["params"]) for name in sorted(result.get_result_keys(known))
+    }
 
 
-def _read_benchmark(result: Results, name: str) -> Values:
+def _read_benchmark(result: Results, name: str, known: list[list[str]]) -> Values:
     parameters = result.get_result_params(name)
     numbers = result.get_result_value(name, parameters)
     statistics = result.get_result_stats(name, parameters)
     return {
         cell: Value(number, *_interval(statistic))
         for cell, number, statistic in zip(itertools.product(*parameters), numbers, statistics, strict=True)
+        if len(cell) == len(known) and all(value in values for value, values in zip(cell, known))
     }
 
 

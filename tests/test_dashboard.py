@@ -113,7 +113,12 @@ class Project:
         return self.commits[-1]
 
     def measure(
-        self, numbers: dict[str, Numbers], machine: str = "vm", python: str = "3.12", commit: str | None = None
+        self,
+        numbers: dict[str, Numbers],
+        machine: str = "vm",
+        python: str = "3.12",
+        commit: str | None = None,
+        environment: str = "",
     ) -> Path:
         """Store a result: per benchmark, a number, None (failed), NaN or a list of samples for each parameters.
 
@@ -125,7 +130,7 @@ class Project:
         described = {**{key: parameters[key] for key in ("machine", "os", "arch", "cpu", "ram")}, "version": 1}
         (self.results / machine / "machine.json").write_text(json.dumps(described))
         date = 1000 * int(self.git("log", "-1", "--format=%ct", of))
-        result = Results(parameters, {}, of, date, python, f"virtualenv-py{python}", {})
+        result = Results(parameters, {}, of, date, python, f"virtualenv-py{python}{environment}", {})
         for name, cells in numbers.items():
             combinations = list(itertools.product(*self.known[name]["params"]))
             assert set(cells) <= set(combinations), name
@@ -376,6 +381,7 @@ def test_what_was_measured_on_another_branch_is_no_part_of_the_history(tmp_path:
     project.git("checkout", "-qb", "topic")
     project.commit("A fix")
     project.measure({**burst(), **quiet()})
+    project.git("tag", "v1")
     project.git("checkout", "-q", "-")
     project.publish()
     assert [commit["hash"] for commit in project.json("index.json")["commits"]] == [lost]
@@ -403,6 +409,83 @@ def test_a_part_measured_at_a_newer_commit_takes_back_nothing_of_the_rest(tmp_pa
     ]
     assert said[0].endswith(f"commit {whole[:8]}")
     assert said[1].endswith(f"commit {project.commits[-1][:8]}")
+
+
+def test_the_first_page_answers_with_the_newest_bursts_whatever_else_was_measured_since(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    project.commit("Bursts")
+    project.measure({**burst(track_failed_rows=rows(20.0)), **quiet()})
+    project.commit("Others")
+    project.measure(quiet())
+    project.measure({"pool.Pool.track_memory": {(): 7.0}}, python="3.13")
+    project.publish()
+    assert "failures began at 500: 20 of 500" in project.first_page()
+    assert "No burst was measured" not in project.first_page()
+
+
+def test_what_is_measured_no_more_in_that_way_raises_no_alarm(tmp_path: Path) -> None:
+    """The environment has another name, since it requires another runner; or a set of parameters is gone."""
+    project = Project(tmp_path / "project")
+    project.commit()
+    project.measure({**burst(track_lost_rows=rows(wal=3.0)), **quiet()}, environment="-runner1")
+    project.publish()
+    assert len(banner(project)) == 1
+    project.commit("Mended")
+    project.measure({"burst.Burst.track_lost_rows": rows()}, environment="-runner2")
+    project.publish()
+    assert banner(project) == []
+    project.measure({"burst.Burst.track_lost_rows": rows(wal=3.0)}, environment="-runner2")
+    without = json.loads((project.results / "benchmarks.json").read_text())
+    for described in without.values():
+        if isinstance(described, dict) and len(described["params"]) == 2:
+            described["params"] = [WORKERS, [name for name in SETTINGS if name != "'wal'"]]
+    (project.results / "benchmarks.json").write_text(json.dumps(without))
+    project.publish()
+    assert banner(project) == []
+
+
+def test_a_benchmark_of_which_a_part_failed_names_that_part_when_the_rest_is_measured_again(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    project.commit()
+    project.measure({"burst.Burst.time_burst": {("50", "'wal'"): None, ("500", "'wal'"): 1.0}})
+    project.commit()
+    project.measure({"burst.Burst.time_burst": {("500", "'wal'"): 1.0}})
+    project.publish()
+    assert [line.partition(" — ")[0] for line in banner(project)] == ["burst.Burst.time_burst(50, 'wal')"]
+
+
+def test_a_result_that_cannot_be_read_is_named_on_the_first_page(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    project.commit()
+    project.measure({**burst(), **quiet()})
+    cut = project.measure({**burst(track_lost_rows=rows(wal=3.0)), **quiet()}, python="3.13")
+    cut.write_text(cut.read_text()[:-20])
+    project.publish()
+    assert banner(project) == [f"vm/{cut.name}"]
+
+
+def test_a_commit_that_cannot_be_built_is_one_change(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    project.commit()
+    project.measure({**burst(), **quiet()})
+    project.commit()
+    project.measure({name: dict.fromkeys(itertools.product(*parameters)) for name, parameters in KNOWN.items()})
+    project.publish()
+    name = "every benchmark, as when the package cannot be built"
+    assert feed_titles(project) == [f"benchmark began to fail: {name}"]
+    where = "Python 3.12, SQLite of unknown version, on vm"  # and no change of SQLite that nobody saw
+    assert f"numbers \u2192 failed <small>{where}</small>" in project.first_page()
+
+
+def test_a_subject_that_controls_a_terminal_leaves_the_feed_readable(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    project.commit()
+    project.measure({**burst(), **quiet()})
+    project.commit("Mend\x1b[31m it, ä\U0001f600")
+    project.measure({**burst(track_failed_rows=rows(20.0)), **quiet()})
+    project.publish()
+    assert len(feed_titles(project)) == 1
+    assert "Mend\ufffd[31m it, ä\U0001f600" in project.first_page()
 
 
 def test_a_change_names_the_commit_measured_before_and_another_sqlite(tmp_path: Path) -> None:

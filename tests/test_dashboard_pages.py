@@ -275,6 +275,22 @@ def test_a_choice_is_kept_in_the_address_and_opens_again(site: str, project: Pro
         assert project.commits[2] in page.url
 
 
+def test_the_skip_link_and_an_unknown_address_keep_to_what_is_shown(
+    site: str, project: Project, browser: Browser
+) -> None:
+    with opened(browser) as page:
+        show(page, f"{site}/#machine=vm&environment=virtualenv-py3.12&commit={project.commits[0]}")
+        address = page.url
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.id") == "answer"
+        assert page.url == address
+        assert "was not measured" not in page.inner_text("#status")
+    with opened(browser) as page:
+        show(page, f"{site}/#machine=another&environment=virtualenv-py3.12&commit={project.commits[2]}")
+        assert "What the address names was not measured" in page.inner_text("#status")
+
+
 def test_a_number_opens_its_history_by_keyboard_and_links_to_its_json(site: str, browser: Browser) -> None:
     with opened(browser) as page:
         show(page, f"{site}/#machine=vm&environment=virtualenv-py3.12")
@@ -305,7 +321,8 @@ def test_cells_without_a_number_say_so_and_are_not_drawn_as_zero(site: str, brow
         labels = [str(pictures.nth(place).get_attribute("aria-label")) for place in range(pictures.count())]
         assert len(labels) == 6
         assert "default: 0 at 250, 16.3 at 500." in labels[0]
-        assert "concurrent: n/a" in labels[0]
+        assert "concurrent: n/a at 250, n/a at 500." in labels[0]
+        assert "benchmark failed at 500" in labels[0]
         assert page.get_by_text("Benchmark failed: wal at 500.").is_visible()
 
 

@@ -73,11 +73,13 @@ const day = (commit) => new Date(commit.date).toISOString().slice(0, 10);
 function wanted() {
   const asked = new URLSearchParams(location.hash.slice(1));
   const first = index.series.find((series) => series.folder === index.first);
-  const series = index.series.find(
-    (one) => one.machine === asked.get("machine") && one.environment === asked.get("environment")) ?? first;
+  const found = index.series.find(
+    (one) => one.machine === asked.get("machine") && one.environment === asked.get("environment"));
+  const series = found ?? first;
   const commit = index.commits.findIndex((one) => asked.get("commit") && one.hash.startsWith(asked.get("commit")));
   const here = series.commits.includes(commit);
-  return { series, commit: here ? commit : series.newest, instead: asked.has("commit") && !here };
+  const instead = (asked.has("commit") && !here) || (asked.has("machine") && !found);
+  return { series, commit: here ? commit : series.newest, instead };
 }
 
 function address(series, commit) {
@@ -101,7 +103,7 @@ async function show({ series, commit, instead }) {
   showAlarms(data);
   const at = index.commits[commit];
   element("status").replaceChildren(commitLink(at), ` ${at.subject} (${day(at)}), ${data.sqlite}`,
-    instead ? ". The commit in the address was not measured here; this is the newest that was." : "");
+    instead ? ". What the address names was not measured; this is what was." : "");
   const link = make("a", { href: `limits/${file}` }, "All of them as JSON");
   element("json").replaceChildren(link, `, from asv’s result ${data.result}.`);
   for (const id of ["view", "pictures", "numbers"]) element(id).hidden = false;
@@ -134,7 +136,7 @@ function showControls() {
   options("machine", unique(index.series.map((one) => one.machine)), series.machine);
   options("python", unique(here.map((one) => one.python)), series.python);
   const same = here.filter((one) => one.python === series.python);
-  options("environment", same.map((one) => [one.environment, one.sqlite]), series.environment);
+  options("environment", same.map((one) => [one.environment, one === series ? view.data.sqlite : one.sqlite]), series.environment);
   const all = index.commits.map((one, place) => {
     const measured = series.commits.includes(place);
     return [String(place), `${one.hash.slice(0, 8)} ${one.subject}${measured ? "" : " (not measured here)"}`, !measured];
@@ -185,33 +187,34 @@ function drawPictures() {
   for (const metric of figures) {
     const cells = data.cells.filter((cell) => shown.includes(cell.settings));
     const workers = [...new Set(cells.filter((cell) => isNumber(cell[metric.name])).map((cell) => cell.workers))].sort((a, b) => a - b);
-    const values = shown.map((settings) => workers.map((count) =>
-      number(cells.find((cell) => cell.settings === settings && cell.workers === count)?.[metric.name])));
+    const told = shown.map((settings) => workers.map((count) =>
+      cells.find((cell) => cell.settings === settings && cell.workers === count)?.[metric.name]));
     const failed = cells.filter((cell) => cell[metric.name] === "failed").map((cell) => `${cell.settings} at ${cell.workers}`);
     const title = `${metric.label[0].toUpperCase()}${metric.label.slice(1)}`;
-    const place = make("div", { class: "plot", role: "img", "aria-label": describe(title, metric, workers, shown, values) });
+    const place = make("div", { class: "plot", role: "img", "aria-label": describe(title, metric, workers, shown, told) });
     const readout = make("p", { class: "readout" }, unitText(metric));
     const notes = failed.length ? [make("p", { class: "broken" }, `Benchmark failed: ${failed.join(", ")}.`)] : [];
     element("charts").append(make("figure", {}, make("figcaption", {}, title), place, readout, ...notes));
     if (workers.length === 0) {
-      place.append(make("p", { class: "none" }, "n/a: not measured at this commit."));
+      place.append(make("p", { class: "none" }, shown.length ? "There is no number at this commit." : "No line is chosen."));
       continue;
     }
-    plots.push(draw(place, readout, metric, workers, shown, values, names));
+    plots.push(draw(place, readout, metric, workers, shown, told, names));
   }
 }
 
 const unitText = (metric) => (metric.unit === "seconds" ? "seconds, by workers" : `${metric.unit}, by workers`);
 
-function describe(title, metric, workers, shown, values) {
+function describe(title, metric, workers, shown, told) {
   const lines = shown.map((settings, line) => {
-    const known = values[line].map((value, place) => (value === null ? null : `${format(value, metric.unit)} at ${workers[place]}`));
-    return `${settings}: ${known.filter(Boolean).join(", ") || "n/a"}`;
+    const known = told[line].map((value, place) => `${format(value, metric.unit)} at ${workers[place]}`);
+    return `${settings}: ${known.join(", ") || "no number"}`;
   });
   return `${title} by workers. ${lines.join(". ")}. The table below has the same numbers.`;
 }
 
-function draw(place, readout, metric, workers, shown, values, names) {
+function draw(place, readout, metric, workers, shown, told, names) {
+  const values = told.map((line) => line.map(number));
   const counts = metric.unit.startsWith("rows");
   const logarithmic = !counts && values.flat().every((value) => value === null || value > 0);
   const series = shown.map((settings) => ({
@@ -227,7 +230,7 @@ function draw(place, readout, metric, workers, shown, values, names) {
   const say = (plot) => {
     const at = plot.cursor.idx;
     const said = at === null || at === undefined ? unitText(metric) : `${workers[at]} workers: ${shown.map((settings, line) =>
-      `${settings} ${format(values[line][at] ?? undefined, metric.unit)}`).join(", ")}`;
+      `${settings} ${format(told[line][at], metric.unit)}`).join(", ")}`;
     readout.textContent = said;
   };
   const options = {
@@ -412,6 +415,10 @@ async function start() {
   element("view").addEventListener("change", choose);
   element("view").addEventListener("submit", (event) => event.preventDefault());
   element("empty").addEventListener("change", (event) => element("table").toggleAttribute("data-bare", event.target.checked));
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault(); // the address holds what is shown
+    element("answer").focus();
+  });
   window.addEventListener("hashchange", refresh);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawPictures);
   let width = innerWidth;
