@@ -38,17 +38,26 @@ class ReadThenWrite:
     def track_failed_rows(self, journal_mode: str, transaction: str) -> float:
         return mean(self.reports, "failed")
 
+    @unit("rows per burst")
+    def track_lost_rows(self, journal_mode: str, transaction: str) -> float:
+        return mean(self.reports, "lost")
+
 
 def _burst_of_readers(journal_mode: str, transaction: str) -> Report:
     from sqlite_writes import Settings, create_table, generate_example_rows, pool_map
-    from sqlite_writes.database import read_then_insert_row, warm_up
+    from sqlite_writes.database import count_rows, read_then_insert_row, warm_up
 
+    rows = generate_example_rows(WORKERS)
     settings = Settings(journal_mode=journal_mode, transaction=transaction, busy_timeout=60)
     with database_path() as database:
         create_table(database, settings)
         outcomes = pool_map(
             partial(read_then_insert_row, database, settings=settings),
-            generate_example_rows(WORKERS),
+            rows,
             warm_up=partial(warm_up, settings),
         )
-    return {"failed": sum(outcome.status != "returned" for outcome in outcomes)}
+        copies = count_rows(database, rows)
+    return {
+        "failed": sum(outcome.status != "returned" for outcome in outcomes),
+        "lost": sum(outcome.status == "returned" and not kept for outcome, kept in zip(outcomes, copies)),
+    }

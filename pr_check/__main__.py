@@ -22,15 +22,15 @@ import tarfile
 import tempfile
 import time
 import traceback
-from contextlib import ExitStack, contextmanager
-from io import BytesIO
+from contextlib import ExitStack, contextmanager, suppress
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from .build import Build
-from .commits import AcceptedCost, Comparison, accepted_costs, find_comparison
+from .commits import GIT_VARIABLES, AcceptedCost, Comparison, accepted_costs, find_comparison
 from .errors import SetUpError
 from .findings import STATUS, Judgement
 from .report import Report
@@ -92,6 +92,8 @@ def _wrong_usage(message: str) -> None:
 
 def main(arguments: list[str]) -> int:
     """Run one check; every way out is one line and a status."""
+    for name in GIT_VARIABLES:
+        os.environ.pop(name, None)
     try:
         return check(parse(arguments), Path.cwd())
     except SetUpError as error:
@@ -112,7 +114,8 @@ def check(options: argparse.Namespace, folder: Path) -> int:
     """Compare two commits of the repository in that folder, report, and the verdict's status."""
     started = time.monotonic()
     for file in filter(None, (options.report, options.json, options.raw)):
-        file.unlink(missing_ok=True)  # an older check's: whatever comes, it is not this one's
+        if file.is_file() and not file.is_symlink():  # and not /dev/null
+            file.unlink()  # an older check's: whatever comes, it is not this one's
     seed = random.SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
     comparison = find_comparison(folder, options.base, options.head)
     text = options.pull_request_text
@@ -134,11 +137,12 @@ def check(options: argparse.Namespace, folder: Path) -> int:
         _measure(report, comparison, accepted, options, random.Random(seed), started + options.time_limit)
     report.seconds = round(time.monotonic() - started, 1)
     report.environment["duration"] = f"{report.seconds:.0f} s"
-    _print(report, Console())
     if options.report is not None:
         options.report.write_text(report.to_markdown(), encoding="utf-8")
     if options.json is not None:
         options.json.write_text(report.to_json(), encoding="utf-8")
+    with suppress(SystemExit):  # rich's, when nobody reads on
+        _print(report, Console())
     return STATUS[report.judgement.verdict]
 
 
@@ -203,6 +207,8 @@ def build_both(comparison: Comparison, python: str, folder: Path, console: Conso
             built = [build.wait() for build in builds]
     finally:
         for build in builds:
+            build.process.terminate()  # all, before one is waited for
+        for build in builds:
             build.end()
     base, head = (
         Side(name, interpreter, folder / "head-benchmarks", folder / "databases", variables)
@@ -230,16 +236,24 @@ def _sample(
     """Both sides' identities, and the evidence; a judgement already if the head cannot even be imported."""
     before = Side("before", base.interpreter, folder / "base-benchmarks", base.databases, base.variables)
     try:
-        identities = {side.name: side.ask("identity", {}, 60.0) for side in (before, base, head)}
+        identities = {side.name: _identity(side) for side in (before, base, head)}
     finally:
         before.end()
     if "value" not in identities["base"]:
         what = f"the head's benchmarks beside the base {comparison.base[:8]}"
         if "value" not in identities["before"]:
             what = f"the base {comparison.base[:8]}"
-        raise SetUpError(f"{what} cannot be sampled: {_last_line(identities['base'])}")
+        raise SetUpError(f"{what} cannot be sampled: {_reason(identities['base']).splitlines()[-1]}")
     if "value" not in identities["head"]:
-        return import_failure(identities["head"]["error"]), Evidence(), identities
+        return import_failure(_reason(identities["head"])), Evidence(), identities
+    with_what = [
+        "Python {python} with SQLite {sqlite}".format(**identities[side.name]["value"]) for side in (base, head)
+    ]
+    if with_what[0] != with_what[1]:
+        raise SetUpError(
+            f"the environment of the base has {with_what[0]}, and that of the head {with_what[1]}: "
+            f"remove {str(comparison.root / '.asv' / 'pr_check')!r}, so that both are made anew"
+        )
     with console.status("") as status:
 
         def progress(what: str, done: float) -> None:
@@ -249,8 +263,14 @@ def _sample(
         return None, Sampling(base, head, order, until, progress).run(), identities
 
 
-def _last_line(answer: dict[str, Any]) -> str:
-    return str(answer.get("error", "")).splitlines()[-1]
+def _identity(side: Side) -> dict[str, Any]:
+    """Who a side is, asked again if it does not say: a process may have been killed for want of memory."""
+    answer = side.ask("identity", {}, 60.0)
+    return answer if "value" in answer else side.ask("identity", {}, 60.0)
+
+
+def _reason(answer: dict[str, Any]) -> str:
+    return str(answer.get("error") or answer.get("not possible") or "no reason was given")
 
 
 def _compare_suites(identities: dict[str, Any]) -> dict[str, list[str]]:
@@ -322,5 +342,8 @@ def _print(report: Report, console: Console) -> None:
 
 if __name__ == "__main__":
     for ending in (signal.SIGTERM, signal.SIGHUP):  # ended politely, it cleans up as after Ctrl-C
-        signal.signal(ending, signal.default_int_handler)
+        if signal.getsignal(ending) != signal.SIG_IGN:  # as nohup has it
+            signal.signal(ending, signal.default_int_handler)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # an arrow that the terminal lacks is no reason to end
     sys.exit(main(sys.argv[1:]))

@@ -7,11 +7,14 @@ that what asv says stays in a file, and that it can be ended. It knows nothing o
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 from asv.config import Config
@@ -41,7 +44,7 @@ class Build:
                 [sys.executable, "-P", "-m", "pr_check.build", str(folder), str(configuration), python, commit],
                 cwd=root,
                 env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # it ends when we do, however that is
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -59,6 +62,8 @@ class Build:
     def end(self) -> None:
         """End it, and what asv has started for it: that is in groups of its own, and is ended by it on the way out."""
         self.process.terminate()
+        assert self.process.stdin is not None  # noqa: S101
+        self.process.stdin.close()
         try:
             self.process.wait(ENDING)
         except subprocess.TimeoutExpired:
@@ -69,10 +74,14 @@ class Build:
 def main(folder: str, configuration: str, python: str, commit: str) -> int:
     """Build; 1 with the reason in the last line if that fails."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    threading.Thread(target=_end_with_the_check, args=(os.dup(0),), daemon=True).start()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
     interpreters.setup()
     config = Config.load(configuration)
     config.repo = os.getcwd()
-    config.env_dir = str(Path(folder, "env"))
+    config.env_dir = str(_environments(Path(folder), Path(configuration)))
     try:
         repo = get_repo(config)
         # The first of asv's environments for this Python: later ones vary what the suite varies (include).
@@ -90,6 +99,20 @@ def main(folder: str, configuration: str, python: str, commit: str) -> int:
         return 1
     print(json.dumps({"interpreter": interpreter, "variables": environment.env_vars}))  # noqa: T201
     return 0
+
+
+def _environments(folder: Path, configuration: Path) -> Path:
+    """Where asv keeps them: another folder for another configuration, since asv takes up what it finds."""
+    found = folder / f"env-{hashlib.sha256(configuration.read_bytes()).hexdigest()[:8]}"
+    for other in {*folder.glob("env-*"), folder / "env"} - {found}:
+        shutil.rmtree(other, ignore_errors=True)
+    return found
+
+
+def _end_with_the_check(pipe: int) -> None:
+    """Wait for the end of a pipe that the check holds, and then end as if told to."""
+    os.read(pipe, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _reason(output: str) -> str:

@@ -17,6 +17,10 @@ BUILD = ("setup.py", "setup.cfg", "pyproject.toml", "MANIFEST.in", "asv.conf.jso
 # The build reads it, and nothing depends on what it says: but it has to be there.
 READ_BY_BUILD = "README.md"
 
+# What would have git take another repository for that of the current folder, as in its own hooks.
+GIT_VARIABLES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX",
+                 "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE", "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE")  # fmt: skip
+
 MAIN_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
 
 
@@ -74,7 +78,7 @@ def find_comparison(folder: Path, base: str | None, head: str) -> Comparison:
     if git(root, "rev-parse", "--is-shallow-repository") == "true":
         raise SetUpError("this clone is shallow, and the base may not be in it: git fetch --unshallow")
     head_commit = _commit(root, head)
-    base_commit = git(root, "merge-base", _main_branch(root), head_commit) if base is None else _commit(root, base)
+    base_commit = _merge_base(root, head, head_commit) if base is None else _commit(root, base)
     if head_commit == _commit(root, "HEAD"):
         _refuse_uncommitted(root)
     changed, removed = (
@@ -94,12 +98,16 @@ def _commit(root: Path, name: str) -> str:
         raise SetUpError(f"{name!r} is not a commit of this repository") from None
 
 
-def _main_branch(root: Path) -> str:
+def _merge_base(root: Path, head: str, head_commit: str) -> str:
     for name in MAIN_BRANCHES:
         try:
-            return _commit(root, name)
+            main_commit = _commit(root, name)
         except SetUpError:
             continue
+        try:
+            return git(root, "merge-base", main_commit, head_commit)
+        except SetUpError:
+            raise SetUpError(f"{name} and {head!r} have no commit in common: name the base") from None
     raise SetUpError(f"there is no main branch ({', '.join(MAIN_BRANCHES)}) to compare with: name the base")
 
 

@@ -55,7 +55,7 @@ class Report:
             if report.judgement.verdict not in STATUS:
                 raise ValueError(f"no such verdict: {report.judgement.verdict!r}")
             report.to_markdown()
-        except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
             raise ValueError(f"this is not a report: {error!r}") from None
         return report
 

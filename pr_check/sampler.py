@@ -50,6 +50,9 @@ NOTE = 1024
 # Seconds for one burst of several, fewer than a sample's deadline: a worker that hangs is a row that failed.
 LONGEST_BURST = 20.0
 
+# Seconds after which the kernel ends a sample that nobody waits for any more: more than any is waited for.
+LONGEST_SAMPLE = 900
+
 
 def burst(workers: int, settings: str, storage: str, deadline: float) -> Sample:
     """One burst, checked against the table by the package's report and, independently of it, here."""
@@ -257,9 +260,12 @@ def promises(settings: str) -> Sample:
             facts["schema"] = [sql for (sql,) in schema]
             # Somebody holds the lock for longer than we want to wait: it must be said, in time, and nothing written.
             connection.execute("BEGIN IMMEDIATE")
-            facts["error behind a lock"], facts["wait for a lock"] = _refusal(
-                lambda: insert_row(database, rows[2], replace(own, busy_timeout=HELD)), error_name
-            )
+            refused: list[Any] = []
+            with _recorded_connections(driver, refused):
+                facts["error behind a lock"], facts["wait for a lock"] = _refusal(
+                    lambda: insert_row(database, rows[2], replace(own, busy_timeout=HELD)), error_name
+                )
+                facts["connections left open by a refused insert"] = sum(not one.is_closed for one in refused)
             connection.execute("ROLLBACK")
         finally:
             connection.close()
@@ -361,7 +367,7 @@ def _recorded_connections(driver: Any, recorded: list[Any]) -> Iterator[None]:
     class Recorded(plain):  # type: ignore[misc]
         is_closed = False
         synchronous: int | None = None
-        busy_timeout: int | None = None
+        busy_timeout: float | None = None
 
         def __init__(self, *arguments: Any, **named: Any) -> None:
             super().__init__(*arguments, **named)
@@ -374,7 +380,7 @@ def _recorded_connections(driver: Any, recorded: list[Any]) -> Iterator[None]:
             with contextlib.suppress(driver.Error):
                 (self.synchronous,) = plain.execute(self, "PRAGMA synchronous").fetchone()
                 (milliseconds,) = plain.execute(self, "PRAGMA busy_timeout").fetchone()
-                self.busy_timeout = round(milliseconds / 1000)  # what is left of it, a millisecond more or less
+                self.busy_timeout = round(milliseconds / 500) / 2  # in a queue what is left of it
             self.is_closed = True
             super().close()
 
@@ -422,9 +428,13 @@ def _waiting_together(database: str, settings: str) -> Sample:
         come, here = os.pipe()
         with _held_queue(database) as let_go:
 
-            def insert(row: Any) -> None:
+            def insert(row: Any) -> tuple[list[int], int]:
                 os.write(here, b".")
-                insert_row(database, row, settings)
+                recorded: list[Any] = []
+                with _recorded_connections(_driver(), recorded):
+                    insert_row(database, row, settings)
+                    levels = [one.synchronous for one in recorded if one.synchronous is not None]
+                    return levels, sum(not one.is_closed for one in recorded)
 
             def release() -> None:
                 for _ in range(TOGETHER):  # so long as all of them come within the sample's deadline
@@ -440,7 +450,12 @@ def _waiting_together(database: str, settings: str) -> Sample:
         os.close(come)
         os.close(here)
         last = max(one.ended or 0 for one in outcomes)
+        said = [one.result for one in outcomes if one.result is not None]
         return {
+            "synchronous of rows that wait together": min(
+                (level for levels, _ in said for level in levels), default=None
+            ),
+            "connections left open by rows that wait together": sum(left for _, left in said),
             f"commits of {TOGETHER} rows that wait together": _commits_in_wal(database) - before,
             "rows acknowledged before their turn": sum((one.ended or 0) < let_go() for one in outcomes),
             "seconds until all had their turn": round(5 * (last - let_go())) / 5,
@@ -524,6 +539,7 @@ def _take_in_a_new_process(request: dict[str, Any], answers: TextIO) -> None:
     pid = os.fork()
     if pid == 0:
         try:
+            signal.alarm(LONGEST_SAMPLE)
             os.close(result)
             with os.fdopen(answer, "w") as pipe:
 

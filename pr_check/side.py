@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import time
@@ -20,6 +21,9 @@ from typing import Any
 from .errors import SetUpError
 
 Answer = dict[str, Any]
+
+# Bytes that samples may have needed at one time, and have given back: with less left the disk was full.
+SPACE_IN_USE = 100_000_000
 
 # A sampler's process is replaced after so many samples, so that its memory's layout is sampled as well.
 SAMPLES_PER_SAMPLER = 50
@@ -84,7 +88,8 @@ class Side:
             self._buffer += chunk
         line, _, self._buffer = self._buffer.partition(b"\n")
         answer: Answer = json.loads(line)
-        if answer.get("disk is full") or "SQLITE_FULL" in (answer.get("value") or {}).get("errors", ()):
+        is_full = answer.get("disk is full") or "SQLITE_FULL" in (answer.get("value") or {}).get("errors", ())
+        if is_full and shutil.disk_usage(self.databases).free < SPACE_IN_USE:  # else it is the commit's own doing
             raise SetUpError(f"the disk of {str(self.databases)!r} is full")
         return answer
 

@@ -19,6 +19,7 @@ from .sampling import (
     fails_more,
     is_slower,
     is_suspect,
+    suspected_of,
 )
 
 if TYPE_CHECKING:
@@ -84,6 +85,11 @@ def _not_more(base: list[Any], head: list[Any]) -> bool:
     return None in head or None in base or min(head) <= max(base)
 
 
+def _not_shorter(base: list[Any], head: list[Any]) -> bool:
+    """Of seconds that are left of a timeout, so that a busy machine takes a part of a long one."""
+    return None in base or (None not in head and max(head) >= min(base) - max(0.25, 0.02 * min(base)))
+
+
 def _every_time(base: list[Any], head: list[Any]) -> bool:
     return bool(min(head) >= min(base))
 
@@ -100,7 +106,7 @@ def _in_time(base: list[Any], head: list[Any]) -> bool:
 _PROMISES: dict[str, tuple[Callable[[list[Any], list[Any]], bool], str]] = {
     "journal mode": (_same, "create_table leaves the file in another journal mode"),
     "synchronous": (_not_less, "an insert syncs at a weaker level: a power loss may take acknowledged rows"),
-    "busy timeout": (_not_less, "an insert waits for a shorter time before `database is locked`"),
+    "busy timeout": (_not_shorter, "an insert waits for a shorter time before `database is locked`"),
     "wait for a lock": (_in_time, "the busy timeout is not kept while somebody holds the write lock"),
     "wait for a queue": (_in_time, "the busy timeout is not kept while somebody holds the queue"),
     "error behind a lock": (_same, "an insert that finds the database locked ends in another way"),
@@ -110,6 +116,15 @@ _PROMISES: dict[str, tuple[Callable[[list[Any], list[Any]], bool], str]] = {
     "files left beside the database": (_same, "an insert leaves other files beside the database"),
     "rows kept of 2": (_every_time, "an acknowledged row is not in the table exactly once"),
     "rows written by a refused insert": (_same, "a row is in the table whose insert failed"),
+    "connections left open by a refused insert": (_not_more, "an insert that fails does not close its connection"),
+    "synchronous of rows that wait together": (
+        _not_less,
+        "rows that wait together are synced at a weaker level: a power loss may take acknowledged rows",
+    ),
+    "connections left open by rows that wait together": (
+        _not_more,
+        "an insert that waits with others does not close its connection",
+    ),
     "commits of 8 rows that wait together": (_not_more, "rows that wait together no longer share a commit"),
     "rows acknowledged before their turn": (_not_more, "an insert returns before it had its turn"),
     "seconds until all had their turn": (_nearly_as_soon, "who lets go of the queue does not wake the next in line"),
@@ -152,9 +167,12 @@ def _values(series: Series, judgement: Judgement) -> tuple[list[Any], list[Any]]
         return base, head
     if all("not possible" in answer for answer in series.head) and all("not possible" in one for one in series.base):
         judgement.notes.append(f"{series.cell.name}: n/a on both sides ({series.head[0]['not possible']})")
+    elif not base and "not possible" in series.base[-1]:
+        judgement.notes.append(
+            f"{series.cell.name}: nothing to compare with on the base ({_last_line(series.base[-1])})"
+        )
     elif not base:
-        reason = series.base[-1].get("not possible") or "it fails there too: " + _last_line(series.base[-1])
-        judgement.notes.append(f"{series.cell.name}: nothing to compare with on the base ({reason})")
+        judgement.suspicions.append(_not_comparable(series))
     elif all("not possible" in answer for answer in series.head):
         judgement.findings.append(_no_longer_possible(series))
     else:
@@ -172,6 +190,17 @@ def _values(series: Series, judgement: Judgement) -> tuple[list[Any], list[Any]]
         else:
             judgement.notes.append(f"{series.cell.name}: some samples failed: {_last_line_of(series)}")
     return base, head
+
+
+def _not_comparable(series: Series) -> Finding:
+    return Finding("failure", series.cell.name, "no answer", "an answer" if _answers(series.head) else "no answer", "",
+                   f"looked at {len(series.base)} times", False,
+                   f"it fails on the base, so that there is nothing to compare with: {_last_line(series.base[-1])}",
+                   details=_traceback(series.base))  # fmt: skip
+
+
+def _answers(answers: list[Answer]) -> bool:
+    return any("value" in answer for answer in answers)
 
 
 # --------------------------------------------------------------------------------------------------------- failures
@@ -193,6 +222,8 @@ def _judge_failures(evidence: Evidence, judgement: Judgement) -> None:
         judgement.failures.append((name, _failed(both.base, base, base_count), _failed(both.head, head, head_count)))
         if head_count == 0:
             judgement.findings.append(_no_longer_possible(series))
+        elif base_count and not _answers(both.base) and not _answers(both.head) and evidence.hangs is None:
+            judgement.suspicions.append(_not_comparable(both))
         elif (is_suspect(series) and series is not evidence.hangs) or _are_impossible(both):
             _judge_suspect(series, fresh, both, evidence, judgement)
 
@@ -223,8 +254,9 @@ def _failed(answers: list[Answer], failed: int, count: int) -> str:
 
 
 def _judge_suspect(series: Series, fresh: Series, both: Series, evidence: Evidence, judgement: Judgement) -> None:
-    (base, base_count), (head, head_count) = both.failed()
-    chance = judge.fails_more(*fresh.failed()) if fresh.base else 1.0
+    how = suspected_of(both)
+    (base, base_count), (head, head_count) = both.failed(how)
+    chance = judge.fails_more(*fresh.failed(how)) if fresh.base else 1.0
     was_cut_short = series.cell.name in evidence.cut_short or evidence.hangs is not None
     impossible = _are_impossible(both)
     always = fails_always(series, fresh)
@@ -248,7 +280,7 @@ def _judge_suspect(series: Series, fresh: Series, both: Series, evidence: Eviden
     )
     if confirmed:
         judgement.findings.append(finding)
-    elif _is_still_suspect(fresh, base, chance, was_cut_short):
+    elif _is_still_suspect(fresh.failed(how), base, chance, was_cut_short):
         judgement.suspicions.append(finding)
     else:
         judgement.notes.append(
@@ -257,12 +289,14 @@ def _judge_suspect(series: Series, fresh: Series, both: Series, evidence: Eviden
         )
 
 
-def _is_still_suspect(fresh: Series, base_failed: int, chance: float, was_cut_short: bool) -> bool:
-    """Whether fresh samples neither confirm nor clear it."""
+def _is_still_suspect(
+    fresh: tuple[tuple[int, int], tuple[int, int]], base_failed: int, chance: float, was_cut_short: bool
+) -> bool:
+    """Whether fresh samples, by how many failed of how many, neither confirm nor clear it."""
     if not was_cut_short:
         return chance < CONFIRMATION_LEVEL  # enough if it had been looked at once
-    head_failed_again = fresh.failed()[1][0] > 0
-    return len(fresh.base) < 3 or chance < STILL_SUSPECT or (base_failed == 0 and head_failed_again)
+    (_, count), (head_failed_again, _) = fresh
+    return count < 3 or chance < STILL_SUSPECT or (base_failed == 0 and head_failed_again > 0)
 
 
 def _why(answers: list[Answer]) -> str:

@@ -114,8 +114,8 @@ def test_a_benchmark_that_was_removed_and_one_that_is_new_are_named(
     head = laboratory.commit("benchmarks/transaction.py", "class ReadThenWrite", "class ReadBeforeWrite", "Rename")
     main([laboratory.base, head, "--time-limit", "20", "--json", str(tmp_path / "report.json")])
     benchmarks = json.loads((tmp_path / "report.json").read_text())["benchmarks"]
-    assert benchmarks["removed"] == ["transaction.ReadThenWrite.track_failed_rows"]
-    assert benchmarks["new"] == ["transaction.ReadBeforeWrite.track_failed_rows"]
+    for what, name in (("removed", "ReadThenWrite"), ("new", "ReadBeforeWrite")):
+        assert benchmarks[what] == [f"transaction.{name}.track_{count}_rows" for count in ("failed", "lost")]
 
 
 @pytest.mark.parametrize("broken_side", ["base", "head"])
@@ -166,8 +166,11 @@ def test_benchmarks_that_the_base_does_not_suit_are_named(
 
 
 @READS_PROC
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
 @pytest.mark.parametrize("moment", ["building", "sampling"])
-def test_ctrl_c_leaves_nothing_running(moment: str, clone: Path, marked: Living, laboratory: Laboratory) -> None:
+def test_whatever_ends_it_nothing_is_left_running(
+    moment: str, ending: signal.Signals, clone: Path, marked: Living, laboratory: Laboratory
+) -> None:
     if moment == "building":
         slow = "import time\ntime.sleep(600)\nsetup("
         head, awaited, count = laboratory.commit("setup.py", "setup(", slow, "Build slowly"), "_in_process.py", 0
@@ -187,8 +190,11 @@ def test_ctrl_c_leaves_nothing_running(moment: str, clone: Path, marked: Living,
         return sum(awaited in _command(pid) for pid in marked()) > count
 
     wait_until(is_there, f"it is {moment}", 120.0)
-    check.send_signal(signal.SIGINT)
+    check.send_signal(ending)
     out, err = check.communicate(timeout=60)
+    if ending == signal.SIGKILL:
+        wait_until(lambda: not marked(), "builds and samplers have ended with it")
+        return
     assert check.returncode == 130, out + err
     assert err.splitlines()[-1] == "interrupted: nothing was judged, and nothing is left running"
     assert marked() == []

@@ -6,17 +6,22 @@ import contextlib
 import io
 import json
 import os
+import random
 import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.console import Console
 
 from pr_check import __main__ as command_line
+from pr_check import build
 from pr_check.__main__ import main
-from pr_check.commits import AcceptedCost, accepted_costs, find_comparison
+from pr_check.commits import AcceptedCost, Comparison, accepted_costs, find_comparison
 from pr_check.errors import SetUpError
+from pr_check.side import Side
 
 from .conftest import PROJECT
 
@@ -178,6 +183,76 @@ def test_wrong_usage_is_one_line_that_names_the_value(repository: Path, wrong: l
     line = one_line(run(repository, *wrong))
     assert "--help" in line
     assert wrong[-1] in line
+
+
+def test_a_report_that_is_no_plain_file_is_written_to_and_not_replaced(repository: Path, tmp_path: Path) -> None:
+    """As /dev/null is none."""
+    (tmp_path / "link").symlink_to(tmp_path / "report.json")
+    (tmp_path / "report.json").touch()
+    assert run(repository, "--json", str(tmp_path / "link")).returncode == 0
+    assert (tmp_path / "link").is_symlink()
+    assert json.loads((tmp_path / "report.json").read_text())["nothing_to_measure"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_where_nobody_reads_what_is_printed_the_reports_and_the_status_are_the_same(
+    encoding: str, repository: Path, tmp_path: Path
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as nobody:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "pr_check", "--json", str(tmp_path / "report.json")],
+            cwd=repository,
+            env={**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONIOENCODING": encoding},
+            stdin=subprocess.DEVNULL,
+            stdout=nobody if encoding == "utf-8" else subprocess.PIPE,
+            check=False,
+        )
+    assert done.returncode == 0
+    assert json.loads((tmp_path / "report.json").read_text())["nothing_to_measure"]
+
+
+def test_the_repository_is_that_of_the_folder_also_within_a_hook(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    git(other, "init", "-q")
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    done = run(repository)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_head_without_a_commit_in_common_is_told_so(repository: Path) -> None:
+    git(repository, "checkout", "-q", "--orphan", "stranger")
+    commit(repository, "README.md", "other words")
+    assert one_line(run(repository)) == "main and 'HEAD' have no commit in common: name the base"
+
+
+def test_environments_that_differ_are_not_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def identity(side: Side) -> dict[str, Any]:
+        return {"value": {"python": "3.12.9" if side.name == "head" else "3.12.1", "sqlite": "3.40.1"}}
+
+    monkeypatch.setattr(command_line, "_identity", identity)
+    base, head = (Side(name, sys.executable, tmp_path, tmp_path, {}) for name in ("base", "head"))
+    comparison = Comparison(tmp_path, "a" * 40, "b" * 40, (), (), "")
+    with pytest.raises(
+        SetUpError, match=r"base has Python 3.12.1 with SQLite 3.40.1, and that of the head Python 3.12.9"
+    ):
+        command_line._sample(comparison, base, head, random.Random(1), 0.0, tmp_path, Console())
+
+
+def test_another_configuration_has_environments_of_its_own(tmp_path: Path) -> None:
+    configuration = tmp_path / "asv.conf.json"
+    configuration.write_text("{}")
+    first = build._environments(tmp_path, configuration)
+    first.mkdir()
+    assert build._environments(tmp_path, configuration) == first
+    assert first.exists()
+    configuration.write_text("[]")
+    assert build._environments(tmp_path, configuration) != first
+    assert not first.exists()
 
 
 def test_a_message_in_another_encoding_is_no_obstacle(repository: Path) -> None:

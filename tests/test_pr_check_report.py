@@ -89,6 +89,10 @@ def test_a_report_of_another_verdict_or_of_wrong_types_is_refused() -> None:
     known["judgement"]["findings"][0]["cause"] = {"a": 1}
     with pytest.raises(ValueError, match="not a report"):
         Report.from_json(json.dumps(known))
+    known = json.loads(report().to_json())
+    known["judgement"]["timings"] = [{"benchmark": "x", "pairs": 12, "base": 1, "head": 1, "factor": 10**400, "low": 1}]
+    with pytest.raises(ValueError, match="not a report"):
+        Report.from_json(json.dumps(known))
 
 
 class GitHub(HTTPServer):

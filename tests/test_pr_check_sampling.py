@@ -94,7 +94,7 @@ def test_every_kind_of_sample(sides: Callable[..., Side]) -> None:
         value = ask(side, cell)
         assert 0 < value["seconds"] < 30
         assert (value["attempted"], value["failed"], value["lost"], value["duplicated"]) == (attempted, 0, 0, 0)
-    assert ask(side, FAILURES[0]) == {"failed": 0}
+    assert ask(side, FAILURES[0]) == {"failed": 0, "lost": 0}
     promised = ask(side, PROMISES[5])
     assert promised["rows kept of 2"] == 2
     assert promised["wait for a queue"] >= 0.3
@@ -285,6 +285,8 @@ def test_a_base_that_hangs_ends_the_check_and_a_head_that_hangs_is_a_failure(sid
         ("a lost WAL mode", {"COSTS": (), "PROMISES": PROMISES[1:2]}),
         ("a shorter timeout", {"COSTS": (), "PROMISES": PROMISES[:1]}),
         ("a connection not closed", {"COSTS": (), "PROMISES": PROMISES[:1]}),
+        ("a connection not closed after an error", {"COSTS": (), "PROMISES": PROMISES[:1]}),
+        ("a shared commit that does not sync", {"COSTS": (), "PROMISES": PROMISES[5:6]}),
         ("a retry that drops the row", {"COSTS": (), "PROMISES": PROMISES[:1]}),
         ("a group that is none", {"COSTS": (), "PROMISES": PROMISES[5:6]}),
         ("lost rows not counted", {"COSTS": (), "PROMISES": PROMISES[-1:]}),
@@ -325,10 +327,18 @@ def test_a_full_disk_ends_the_check_in_one_line(sides: Callable[..., Side], full
         side.end()
 
 
-def test_a_disk_that_fills_during_a_burst_is_no_failure_of_its_rows(sides: Callable[..., Side]) -> None:
+def test_a_row_lost_where_it_is_read_first_is_counted(sides: Callable[..., Side]) -> None:
+    assert ask(sides(BY_NAME["a commit left out where a row is read first"]), FAILURES[0]) == {"failed": 0, "lost": 50}
+
+
+def test_a_disk_that_fills_during_a_burst_is_no_failure_of_its_rows(
+    sides: Callable[..., Side], monkeypatch: pytest.MonkeyPatch
+) -> None:
     called = "    called = time.monotonic()\n"
     full = f"{called}    raise sqlite3.OperationalError('database or disk is full')\n"
     side = sides(Mutant("", "sqlite_writes/database.py", called, full, "", ""))
+    assert ask(side, FEW)["errors"] == {"SQLITE_FULL": 9}  # there is room: it is what the commit does
+    monkeypatch.setattr("pr_check.side.SPACE_IN_USE", 10**18)
     with pytest.raises(SetUpError, match=r"the disk of .*databases' is full"):
         ask(side, FEW)
 

@@ -26,7 +26,9 @@ COST = {
 PROMISE: dict[str, Any] = {
     "journal mode": "wal",
     "synchronous": 2,
-    "busy timeout": 5,
+    "synchronous of rows that wait together": 2,
+    "connections left open by a refused insert": 0,
+    "busy timeout": 5.0,
     "wait for a lock": 0.3,
     "error behind a lock": "SQLITE_BUSY",
     "connections left open": 0,
@@ -190,7 +192,10 @@ def test_the_statement_that_came_is_named() -> None:
         ({"journal_mode": "delete"}, "another journal mode"),
         ({"synchronous": 1}, "weaker level"),
         ({"synchronous": None}, "weaker level"),
-        ({"busy_timeout": 2}, "shorter time"),
+        ({"busy_timeout": 2.0}, "shorter time"),
+        ({"busy_timeout": 4.5}, "shorter time"),
+        ({"synchronous_of_rows_that_wait_together": 0}, "wait together are synced at a weaker level"),
+        ({"connections_left_open_by_a_refused_insert": 1}, "insert that fails does not close"),
         ({"wait_for_a_lock": 0.0}, "busy timeout is not kept"),
         ({"wait_for_a_lock": 3.3}, "busy timeout is not kept"),
         ({"error_behind_a_lock": "no error"}, "ends in another way"),
@@ -211,7 +216,7 @@ def test_a_broken_promise_is_a_failure(broken: dict[str, Any], cause: str) -> No
     "kept",
     [
         {"synchronous": 3},
-        {"busy_timeout": 60},
+        {"busy_timeout": 60.0},
         {"wait_for_a_lock": 0.4},
         {"schema": ["x"]},
         {"seconds_until_all_had_their_turn": 0.2},
@@ -226,10 +231,23 @@ def test_a_sample_that_fails_on_the_head_alone_is_a_failure_with_its_last_line()
     evidence.promises[0].head = [{"error": "Traceback\nValueError: broken"}] * 2
     judgement = judge_evidence(evidence, [])
     assert (judgement.verdict, causes(judgement)) == ("NEW FAILURE", ["ValueError: broken"])
-    evidence.promises[0].base = [{"error": "Traceback\nValueError: broken"}] * 2
+    evidence.promises[0].base = [{"not possible": "this commit has no settings 'wal'"}] * 2
     judgement = judge_evidence(evidence, [])
     assert judgement.verdict == "PASS"
     assert "nothing to compare with" in judgement.notes[0]
+
+
+@pytest.mark.parametrize("head", [{"error": "ValueError: there too"}, value(**COST)])
+@pytest.mark.parametrize("kind", ["costs", "failures"])
+def test_what_fails_on_the_base_cannot_be_compared_and_is_no_pass(kind: str, head: dict[str, Any]) -> None:
+    broken = [{"error": "Traceback\nValueError: broken"}] * 2
+    evidence = Evidence(times=all_timed(), **{kind: [Series(COSTS[0], broken, [head] * 2)]})  # type: ignore[arg-type]
+    judgement = judge_evidence(evidence, [])
+    if kind == "failures" and "value" in head:  # it fails less than before
+        assert judgement.verdict == "PASS"
+    else:
+        assert (judgement.verdict, judgement.findings) == ("INCONCLUSIVE", [])
+        assert judgement.suspicions[0].cause.endswith("nothing to compare with: ValueError: broken")
 
 
 def test_a_row_lost_in_one_of_two_samples_is_enough() -> None:
@@ -308,6 +326,35 @@ def test_failing_now_and_then_needs_fishers_word_on_fresh_samples() -> None:
     judgement = judge_evidence(failing(0, 2, 10, (1, 2, 130)), [])
     assert judgement.verdict == "PASS"
     assert "not surely more often when looked at again" in judgement.notes[0]
+
+
+LOCKED = burst(failed=1, errors={"SQLITE_BUSY": 1})
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"error": "its process ended without an answer"},
+        burst(failed=1, errors={"SQLITE_CORRUPT": 1}),
+        burst(failed=2, errors={"SQLITE_BUSY": 1, "timed out": 1}),
+        burst(failed=1, errors={"SQLITE_BUSY": 1}, miscounted=True),
+    ],
+)
+def test_where_rows_are_locked_out_every_time_another_failure_is_one(other: dict[str, Any]) -> None:
+    series = Series(FAILURES[-1], [LOCKED] * 3, [other] * 3)
+    evidence = Evidence(failures=[series], times=all_timed(), confirmed_failures=[series])
+    assert judge_evidence(evidence, []).verdict == "NEW FAILURE"
+    evidence = Evidence(failures=[series], times=all_timed(), cut_short={series.cell.name})
+    assert judge_evidence(evidence, []).verdict == "INCONCLUSIVE"
+    more = Series(FAILURES[-1], [LOCKED] * 3, [burst(failed=200, errors={"SQLITE_BUSY": 200})] * 3)
+    assert judge_evidence(Evidence(failures=[more], times=all_timed()), []).verdict == "PASS"
+
+
+def test_a_long_timeout_of_which_a_busy_machine_takes_a_part_is_kept() -> None:
+    for left, verdict in ((59.0, "PASS"), (54.0, "NEW FAILURE")):
+        evidence = promises(busy_timeout=left)
+        evidence.promises[0].base = [value(**{**PROMISE, "busy timeout": 60.0})] * 2
+        assert judge_evidence(evidence, []).verdict == verdict
 
 
 def test_failing_as_often_as_before_is_nothing() -> None:

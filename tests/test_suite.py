@@ -358,6 +358,7 @@ def test_reading_before_writing_fails_only_if_deferred(
     cell = transactions.ReadThenWrite()
     cell.setup(journal_mode, transaction)
     assert (cell.track_failed_rows(journal_mode, transaction) > 0) == failures
+    assert cell.track_lost_rows(journal_mode, transaction) == 0
 
 
 def test_costs_and_library_are_what_the_package_says(bench_folder: Path) -> None:
