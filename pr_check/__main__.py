@@ -207,7 +207,7 @@ def build_both(comparison: Comparison, python: str, folder: Path, console: Conso
             built = [build.wait() for build in builds]
     finally:
         for build in builds:
-            build.process.terminate()  # all, before one is waited for
+            build.process.terminate()  # all of them, before one is waited for
         for build in builds:
             build.end()
     base, head = (

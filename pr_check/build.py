@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import NoReturn
 
 from asv.config import Config
 from asv.environment import EnvironmentUnavailable, get_environments
@@ -60,20 +61,22 @@ class Build:
         return built["interpreter"], built["variables"]
 
     def end(self) -> None:
-        """End it, and what asv has started for it: that is in groups of its own, and is ended by it on the way out."""
-        self.process.terminate()
-        assert self.process.stdin is not None  # noqa: S101
-        self.process.stdin.close()
+        """Wait until it has ended, once told to, by force if it does not.
+
+        What asv has started for it is in groups of its own, and is ended by it on the way out.
+        """
         try:
             self.process.wait(ENDING)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        assert self.process.stdin is not None  # noqa: S101
+        self.process.stdin.close()
 
 
 def main(folder: str, configuration: str, python: str, commit: str) -> int:
     """Build; 1 with the reason in the last line if that fails."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _end)
     threading.Thread(target=_end_with_the_check, args=(os.dup(0),), daemon=True).start()
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -107,6 +110,12 @@ def _environments(folder: Path, configuration: Path) -> Path:
     for other in {*folder.glob("env-*"), folder / "env"} - {found}:
         shutil.rmtree(other, ignore_errors=True)
     return found
+
+
+def _end(*_: object) -> NoReturn:
+    """End once: another signal would interrupt asv as it ends what it has started."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _end_with_the_check(pipe: int) -> None:
