@@ -378,19 +378,15 @@ def _is_todays(one: dict[str, Any]) -> bool:
 
 
 def _same_rows(results: list[dict[str, Any]]) -> list[str]:
+    every = [one for one in results if one["kind"] == "same" and one["status"] != 4]
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for one in sorted(filter(_is_todays, every), key=lambda one: (one["limit"], one["loaded"])):
+        name = f"`--time-limit {one['limit']:.0f}`{', with a load beside it' if one['loaded'] else ''}"
+        groups.setdefault(name, []).append(one)
+    groups["by earlier rules"] = [one for one in every if not _is_todays(one)]
+    groups["all"] = every
     rows = []
-    chosen: Callable[[dict[str, Any]], bool]
-    for name, chosen in (
-        ("`--time-limit 60`", lambda one: _is_todays(one) and one["limit"] == SHORT and not one["loaded"]),
-        (
-            "`--time-limit 60`, with a load beside it",
-            lambda one: _is_todays(one) and one["limit"] == SHORT and one["loaded"],
-        ),
-        ("longer limits", lambda one: _is_todays(one) and one["limit"] > SHORT),
-        ("by earlier rules", lambda one: not _is_todays(one)),
-        ("all", lambda _: True),
-    ):
-        checks = [one for one in results if one["kind"] == "same" and one["status"] != 4 and chosen(one)]
+    for name, checks in groups.items():
         if not checks:
             continue
         alarms = sum(bool(one["flagged"]) for one in checks)
