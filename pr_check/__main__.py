@@ -129,7 +129,7 @@ def check(options: argparse.Namespace, folder: Path) -> int:
     if not comparison.measurable:
         changed = len(comparison.changed)
         report.nothing_to_measure = (
-            f"{changed} changed files, none of the package, the benchmarks or the build"
+            f"{changed} changed file{'s' if changed > 1 else ''}, none of the package, the benchmarks or the build"
             if changed
             else "nothing changed"
         )

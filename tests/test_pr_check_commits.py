@@ -127,7 +127,7 @@ def test_a_change_of_words_alone_is_answered_at_once(repository: Path, tmp_path:
     report = tmp_path / "report.md"
     done = run(repository, "--report", str(report))
     assert done.returncode == 0, done.stderr
-    assert "nothing to measure: 1 changed files" in done.stdout
+    assert "nothing to measure: 1 changed file, none" in done.stdout
     assert "nothing to measure" in report.read_text()
     assert not (repository / ".asv").exists()
 
