@@ -127,19 +127,18 @@ class AcceptedCost:
     reason: str
 
 
-_ACCEPTED = re.compile(r"^Accept-Cost:[ \t]*(\w+)[ \t]+([+-][\d.,_]+)[ \t]+(\S.*)$", re.MULTILINE)
+# The amount with or without separators of thousands; a decimal comma is none, and refused.
+_AMOUNT = r"[+-](?:\d{1,3}(?:[,_]\d{3})+|\d+)(?:\.\d+)?"
+_ACCEPTED = re.compile(rf"Accept-Cost:[ \t]*(\w+)[ \t]+({_AMOUNT})[ \t]+(\S.*)")
 
 
 def accepted_costs(text: str) -> list[AcceptedCost]:
     """The accepted costs in this text; ``SetUpError`` for a line that does not fit."""
     found = []
     for line in re.findall(r"^Accept-Cost:.*$", text.replace("\r", ""), re.MULTILINE):
-        match = _ACCEPTED.match(line)
-        try:
-            amount = float(match.group(2).replace(",", "").replace("_", "")) if match else None
-        except ValueError:
-            amount = None
-        if match is None or amount is None:
+        match = _ACCEPTED.fullmatch(line)
+        if match is None:
             raise SetUpError(f"{line[:100]!r} is not of the form 'Accept-Cost: bytes_written +4096 the reason'")
-        found.append(AcceptedCost(match.group(1), amount, match.group(3).strip()))
+        metric, amount, reason = match.groups()
+        found.append(AcceptedCost(metric, float(amount.replace(",", "").replace("_", "")), reason.strip()))
     return found

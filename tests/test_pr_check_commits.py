@@ -291,6 +291,7 @@ def test_a_defect_of_the_check_is_no_verdict(repository: Path, monkeypatch: pyte
 def test_a_cost_is_accepted_by_a_trailer_or_in_the_text() -> None:
     text = "A change\r\n\r\nAccept-Cost: bytes_written +4,096 a page for the index\r\nSigned-off-by: x"
     assert accepted_costs(text) == [AcceptedCost("bytes_written", 4096.0, "a page for the index")]
+    assert accepted_costs("Accept-Cost: a +1_000,000.5 b") == [AcceptedCost("a", 1_000_000.5, "b")]
     assert accepted_costs("Accept-Cost: syncs -1 on purpose") == [AcceptedCost("syncs", -1.0, "on purpose")]
 
 
@@ -303,8 +304,22 @@ def test_the_command_names_a_text_that_is_needed_to_repeat_it(repository: Path, 
 
 
 @pytest.mark.parametrize(
-    "line", ["Accept-Cost: all", "Accept-Cost: bytes_written 4096 x", "Accept-Cost: syncs +1", "Accept-Cost: a +. x"]
+    "line",
+    [
+        "Accept-Cost: all",
+        "Accept-Cost: bytes_written 4096 x",
+        "Accept-Cost: syncs +1",
+        "Accept-Cost: a +. x",
+        "Accept-Cost: syncs +0,1 a decimal comma",
+        "Accept-Cost: syncs +40,96 x",
+        "Accept-Cost: syncs +1.2.3 x",
+    ],
 )
 def test_a_line_that_accepts_nothing_is_refused(repository: Path, line: str) -> None:
     commit(repository, "sqlite_writes/x.py", "", f"A change\n\n{line}")
     assert one_line(run(repository)).startswith(repr(line))
+
+
+def test_a_cost_that_there_is_none_of_cannot_be_accepted(repository: Path) -> None:
+    commit(repository, "sqlite_writes/x.py", "", "A change\n\nAccept-Cost: byte_written +1 mistyped")
+    assert one_line(run(repository)).startswith("Accept-Cost: 'byte_written' is not a cost: bytes_written, ")
