@@ -24,7 +24,7 @@ LARGEST_COMMENT = 65_000  # characters; GitHub refuses more than 65,536
 
 
 def comment(folder: Path, api: str, repository: str, token: str, head_commit: str) -> str:
-    """Post or update; what was done, in words. ``ValueError`` for a report or number that does not belong here.
+    """Post or update; what was done, in words. ``ValueError`` for what is no number of a pull request.
 
     Nothing is done if the pull request has moved on: the check of its newer commit has the word.
     """
@@ -59,7 +59,10 @@ def comment(folder: Path, api: str, repository: str, token: str, head_commit: st
 def _render(file: Path) -> str:
     if not file.exists():
         return "**The check could not be made.** Its log says why, in one line.\n"
-    text = Report.from_json(_read(file, LARGEST_REPORT)).to_markdown()
+    try:
+        text = Report.from_json(_read(file, LARGEST_REPORT)).to_markdown()
+    except ValueError:  # too large, or of another version of this code: what an older comment says is out of date
+        return "**The report of this check cannot be shown here.** The check's log has it, and says the verdict.\n"
     return text if len(text) <= LARGEST_COMMENT else f"{text.split('<details>')[0][:LARGEST_COMMENT]}\n\n(cut short)\n"
 
 

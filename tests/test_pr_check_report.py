@@ -188,10 +188,18 @@ def test_another_pull_request_and_one_that_has_moved_on_get_no_comment(github: G
     assert len(github.comments) == 130
 
 
-def test_an_artifact_that_is_too_large_is_refused_and_a_long_comment_is_cut(github: GitHub, artifact: Path) -> None:
-    (artifact / "report.json").write_text(" " * 1_000_001)
-    with pytest.raises(ValueError, match="larger than 1000000 bytes"):
-        comment(artifact, github.address, "o/r", "secret", "b" * 40)
+@pytest.mark.parametrize("text", [" " * 1_000_001, "{}", report().to_json().replace('"kind"', '"sort"')])
+def test_a_report_that_cannot_be_read_leaves_no_older_comment_standing(
+    github: GitHub, artifact: Path, text: str
+) -> None:
+    comment(artifact, github.address, "o/r", "secret", "b" * 40)
+    (artifact / "report.json").write_text(text)
+    comment(artifact, github.address, "o/r", "secret", "b" * 40)
+    assert len(github.comments) == 131
+    assert "cannot be shown here" in github.comments[-1]["body"]
+
+
+def test_a_long_comment_is_cut(github: GitHub, artifact: Path) -> None:
     long = report()
     long.judgement.notes = ["x" * 500] * 500
     (artifact / "report.json").write_text(long.to_json())
