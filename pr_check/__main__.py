@@ -36,7 +36,7 @@ from .findings import STATUS, Judgement
 from .report import Report
 from .sampling import Evidence, Sampling, steal
 from .side import Side
-from .verdict import import_failure, judge_evidence
+from .verdict import UNITS, import_failure, judge_evidence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,6 +121,9 @@ def check(options: argparse.Namespace, folder: Path) -> int:
     text = options.pull_request_text
     accepted_in_text = [] if text is None else accepted_costs(text.read_text(errors="replace"))
     accepted = accepted_costs(comparison.messages) + accepted_in_text
+    for one in accepted:
+        if one.metric not in UNITS:
+            raise SetUpError(f"Accept-Cost: {one.metric!r} is not a cost: {', '.join(UNITS)} are")
     command = ["python", "-m", "pr_check", comparison.base, comparison.head, "--python", options.python]
     command += ["--seed", str(seed), "--time-limit", f"{options.time_limit:g}"]
     if accepted_in_text:
@@ -274,8 +277,10 @@ def _reason(answer: dict[str, Any]) -> str:
 
 
 def _compare_suites(identities: dict[str, Any]) -> dict[str, list[str]]:
-    """Which benchmarks were removed, are new, or have another version or other parameters."""
-    before, after = (identities.get(side, {}).get("value", {}).get("benchmarks", {}) for side in ("before", "head"))
+    """Which benchmarks were removed, are new, or have another version or other parameters; of two that are known."""
+    if not all("value" in identities[side] for side in ("before", "head")):
+        return {}
+    before, after = (identities[side]["value"]["benchmarks"] for side in ("before", "head"))
     return {
         "removed": sorted(before.keys() - after.keys()),
         "new": sorted(after.keys() - before.keys()),
@@ -286,16 +291,17 @@ def _compare_suites(identities: dict[str, Any]) -> dict[str, list[str]]:
 def _environment(
     identities: dict[str, Any], evidence: Evidence, before: tuple[int, int], after: tuple[int, int]
 ) -> dict[str, str]:
-    head = identities["head"].get("value", {})
+    known = identities["base"]["value"]  # the head's as well, or it cannot be imported
     ticks = after[1] - before[1]
     stolen = (after[0] - before[0]) / ticks if ticks else 0.0
     environment = {
-        "Python": str(head.get("python")),
-        "SQLite": str(head.get("sqlite")),
+        "Python": known["python"],
+        "SQLite": known["sqlite"],
         "system": f"{platform.system()} {platform.release()} {platform.machine()}, {os.cpu_count()} processors",
         "stolen time": f"{100 * stolen:.1f}%",
     }
-    environment["time spent"] = ", ".join(f"{what} {seconds:.0f} s" for what, seconds in evidence.durations.items())
+    if evidence.durations:
+        environment["time spent"] = ", ".join(f"{what} {seconds:.0f} s" for what, seconds in evidence.durations.items())
     spread = 0.0
     if len(evidence.control) >= 20:
         tenths = statistics.quantiles(evidence.control, n=10)

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import NoReturn
 
@@ -30,12 +31,15 @@ from .errors import SetUpError
 # Seconds for a build to end when it is told to; asv gives each command that it has started one.
 ENDING = 10.0
 
+# Seconds that a build may take: a new environment needs less than one minute.
+BUILDING = 300.0
+
 
 class Build:
     """A build under way, out of Ctrl-C's reach: whoever started it ends it."""
 
     def __init__(self, side: str, root: Path, configuration: Path, python: str, commit: str) -> None:
-        self._side, self._commit = side, commit
+        self._side, self._commit, self._until = side, commit, time.monotonic() + BUILDING
         folder = root / ".asv" / "pr_check" / side
         folder.mkdir(parents=True, exist_ok=True)
         self._log = folder / "build.log"
@@ -53,12 +57,18 @@ class Build:
 
     def wait(self) -> tuple[str, dict[str, str]]:
         """The interpreter of the finished environment and the variables that it is run with."""
-        status = self.process.wait()
+        try:
+            status = self.process.wait(max(self._until - time.monotonic(), 0))
+        except subprocess.TimeoutExpired:
+            raise self._failure(f"not done after {BUILDING:g} s") from None
         said = self._log.read_text(errors="replace").strip().splitlines() or [f"status {status}"]
         if status:
-            raise SetUpError(f"the {self._side} {self._commit[:8]} does not build: {said[-1]} (all of it: {self._log})")
+            raise self._failure(said[-1] if status > 0 else f"ended by signal {-status}")
         built = json.loads(said[-1])
         return built["interpreter"], built["variables"]
+
+    def _failure(self, why: str) -> SetUpError:
+        return SetUpError(f"the {self._side} {self._commit[:8]} does not build: {why} (all of it: {self._log})")
 
     def end(self) -> None:
         """Wait until it has ended, once told to, by force if it does not.

@@ -170,7 +170,8 @@ class Sampling:
                 one = Series(cell)
                 series.append(one)
                 self._add_both_at_once(one)
-                if one.base[0] != one.head[0]:  # is it the same every time, on each side?
+                # Is it the same every time, on each side? And where neither ended, does it hang?
+                if one.base[0] != one.head[0] or "timed out" in one.base[0]:
                     self._add_both_at_once(one)
                     enough = is_exact if cells is COSTS else is_steady
                     while not enough(one) and len(one.base) < VARYING:

@@ -44,6 +44,7 @@ class Side:
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
     _process: subprocess.Popen[bytes] | None = None
     _asked: int = 0
+    _written: float = 0.0
     _buffer: bytes = b""
 
     def ask(self, sample: str, arguments: dict[str, Any], deadline: float) -> Answer:
@@ -66,13 +67,13 @@ class Side:
     def _write(self, line: bytes) -> None:
         assert self._process is not None  # noqa: S101
         assert self._process.stdin is not None  # noqa: S101
+        self._written = time.monotonic()
         with contextlib.suppress(BrokenPipeError):  # then there is no answer either
             self._process.stdin.write(line)
             self._process.stdin.flush()
 
     def receive(self, until: float) -> Answer:
         """The answer, if it comes until that moment on ``time.monotonic``; else the sampler is ended."""
-        started = time.monotonic()
         assert self._process is not None  # noqa: S101
         assert self._process.stdout is not None  # noqa: S101
         pipe = self._process.stdout.fileno()
@@ -80,7 +81,7 @@ class Side:
             readable, _, _ = select.select([pipe], [], [], max(until - time.monotonic(), 0))
             if not readable:
                 self.end()
-                return {"error": f"it did not end within {until - started:.0f} s", "timed out": True}
+                return {"error": f"it did not end within {until - self._written:.0f} s", "timed out": True}
             chunk = os.read(pipe, 1 << 16)
             if not chunk:
                 self.end()

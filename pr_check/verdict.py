@@ -17,6 +17,7 @@ from .sampling import (
     Series,
     fails_always,
     fails_more,
+    has_failed,
     is_slower,
     is_suspect,
     suspected_of,
@@ -52,7 +53,9 @@ def judge_evidence(evidence: Evidence, accepted: Sequence[AcceptedCost]) -> Judg
     if too_few:
         every = len(judgement.timings)
         judgement.notes.append(f"{len(too_few)} of {every} not timed often enough to be judged: {', '.join(too_few)}")
-    if never:
+    if evidence.hangs is not None:
+        judgement.notes.append("sampling ended with the second sample that did not end: the rest was not compared")
+    elif never:
         judgement.notes.append(f"no time for the failures of: {', '.join(never)}")
     if "failure" in kinds:
         judgement.verdict = "NEW FAILURE"
@@ -267,16 +270,17 @@ def _judge_suspect(series: Series, fresh: Series, both: Series, evidence: Eviden
         evidence_in_words = "never on the base, every time on the head"
     else:
         evidence_in_words = f"Fisher's exact test on fresh samples, p = {chance:.2g}"
+    what = "failed" if how is has_failed else "failed other than by a lock"
     finding = Finding(
         "failure",
         series.cell.name,
-        f"{base} of {base_count} failed",
-        f"{head} of {head_count} failed",
+        f"{base} of {base_count} {what}",
+        f"{head} of {head_count} {what}",
         "",
         evidence_in_words,
         confirmed,
         _why(both.head),
-        details=_traceback(both.head),
+        details=_traceback([answer for answer in both.head if how(answer)]),
     )
     if confirmed:
         judgement.findings.append(finding)
@@ -284,7 +288,7 @@ def _judge_suspect(series: Series, fresh: Series, both: Series, evidence: Eviden
         judgement.suspicions.append(finding)
     else:
         judgement.notes.append(
-            f"{series.cell.name}: failed in {head} of {head_count} samples on the head and {base} of {base_count} on "
+            f"{series.cell.name}: {what} in {head} of {head_count} samples on the head and {base} of {base_count} on "
             f"the base, not surely more often when looked at again (p = {chance:.2g}): {finding.cause}"
         )
 
@@ -349,7 +353,8 @@ def _joined(*parts: Series) -> Series:
 
 # ------------------------------------------------------------------------------------------------------------ costs
 
-_UNITS = {
+# Each cost, and what it counts.
+UNITS = {
     "bytes_written": ("byte", "written"),
     "write_calls": ("write call", ""),
     "syncs": ("sync", ""),
@@ -417,7 +422,7 @@ def _accepts(acceptance: AcceptedCost, metric: str, amount: float) -> bool:
 
 
 def _per_row(metric: str, amount: float) -> str:
-    unit, what = _UNITS.get(metric, (metric, ""))
+    unit, what = UNITS.get(metric, (metric, ""))
     plural = "" if abs(amount) == 1 else "s"
     return f"{_number(amount, '+')} {unit}{plural} {what}".rstrip() + " per row"
 

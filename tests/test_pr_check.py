@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pr_check import __main__ as command_line
-from pr_check import sampling, selftest, verdict
+from pr_check import build, sampling, selftest, verdict
 from pr_check.__main__ import main
 from pr_check.cells import COSTS, FAILURES, PROMISES, TIMES
 from pr_check.selftest import Laboratory
@@ -128,6 +128,27 @@ def test_a_side_that_does_not_build_is_named(
     (said,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("pr_check: ")]
     assert said.startswith(f"pr_check: the {broken_side} {broken[:8]} does not build: SystemError: on purpose")
     assert_nothing_is_left(laboratory)
+
+
+def test_a_build_that_does_not_end_is_ended(
+    laboratory: Laboratory, clone: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "BUILDING", 0.1)
+    assert main(["HEAD^", "HEAD"]) == 4
+    assert f"the base {laboratory.base[:8]} does not build: not done after 0.1 s" in capsys.readouterr().err
+    assert_nothing_is_left(laboratory)
+
+
+def test_a_head_that_cannot_be_imported_has_removed_no_benchmark(
+    laboratory: Laboratory, clone: Path, tmp_path: Path
+) -> None:
+    head = laboratory.commit("sqlite_writes/__init__.py", "from .burst", "import nowhere\nfrom .burst", "Break it")
+    assert main([laboratory.base, head, "--json", str(tmp_path / "report.json")]) == 2
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["judgement"]["findings"][0]["cause"] == "ModuleNotFoundError: No module named 'nowhere'"
+    assert report["benchmarks"] == {}
+    assert report["environment"]["Python"].startswith("3.")
+    assert "time spent" not in report["environment"]
 
 
 def test_a_python_that_is_not_there_is_named_and_an_older_report_is_gone(

@@ -343,11 +343,26 @@ LOCKED = burst(failed=1, errors={"SQLITE_BUSY": 1})
 def test_where_rows_are_locked_out_every_time_another_failure_is_one(other: dict[str, Any]) -> None:
     series = Series(FAILURES[-1], [LOCKED] * 3, [other] * 3)
     evidence = Evidence(failures=[series], times=all_timed(), confirmed_failures=[series])
-    assert judge_evidence(evidence, []).verdict == "NEW FAILURE"
+    judgement = judge_evidence(evidence, [])
+    assert judgement.verdict == "NEW FAILURE"
+    (finding,) = judgement.findings
+    assert (finding.base, finding.head) == ("0 of 6 failed other than by a lock", "6 of 6 failed other than by a lock")
     evidence = Evidence(failures=[series], times=all_timed(), cut_short={series.cell.name})
     assert judge_evidence(evidence, []).verdict == "INCONCLUSIVE"
     more = Series(FAILURES[-1], [LOCKED] * 3, [burst(failed=200, errors={"SQLITE_BUSY": 200})] * 3)
     assert judge_evidence(Evidence(failures=[more], times=all_timed()), []).verdict == "PASS"
+
+
+def test_a_failure_of_another_kind_is_shown_with_its_own_traceback() -> None:
+    corrupt = burst(failed=1, errors={"SQLITE_CORRUPT": 1}, traceback="Traceback\ncorrupt")
+    locked = {**LOCKED, "value": {**LOCKED["value"], "traceback": "Traceback\nlocked"}}
+    series = Series(FAILURES[-1], [locked] * 8, [locked] + [corrupt] * 7)
+    fresh = Series(FAILURES[-1], [locked] * 20, [locked] * 6 + [corrupt] * 14)
+    evidence = Evidence(failures=[series], times=all_timed(), confirmed_failures=[fresh])
+    (finding,) = judge_evidence(evidence, []).findings
+    assert finding.base == "0 of 28 failed other than by a lock"
+    assert finding.head == "21 of 28 failed other than by a lock"
+    assert finding.details.endswith("corrupt")
 
 
 def test_a_long_timeout_of_which_a_busy_machine_takes_a_part_is_kept() -> None:
@@ -414,7 +429,8 @@ def test_a_head_that_hangs_is_a_failure_wherever_the_base_fails(base: int) -> No
     evidence.hangs = evidence.failures[0]
     judgement = judge_evidence(evidence, [])
     assert (judgement.verdict, causes(judgement)) == ("NEW FAILURE", ["it did not end within 30 s"])
-    assert (judgement.notes, judgement.suspicions) == ([], [])
+    assert judgement.suspicions == []
+    assert judgement.notes == ["sampling ended with the second sample that did not end: the rest was not compared"]
 
 
 def test_one_sample_that_did_not_end_is_to_be_looked_at_again() -> None:
