@@ -31,7 +31,7 @@ from .errors import SetUpError
 # Seconds for a build to end when it is told to; asv gives each command that it has started one.
 ENDING = 10.0
 
-# Seconds that a build may take: a new environment needs less than one minute.
+# Seconds that a build may take; two new environments at once took 10, with the packages' registry near.
 BUILDING = 300.0
 
 

@@ -24,7 +24,7 @@ from pr_check.errors import SetUpError
 from pr_check.mutants import MUTANTS, Mutant
 from pr_check.sampling import CONFIRMING_BURSTS, LOOKS, Sampling, Series, has_failed
 from pr_check.side import SAMPLES_PER_SAMPLER, Side
-from pr_check.verdict import judge_evidence
+from pr_check.verdict import UNITS, judge_evidence
 
 from .conftest import PROJECT, READS_PROC, wait_until
 
@@ -99,6 +99,7 @@ def test_every_kind_of_sample(sides: Callable[..., Side]) -> None:
     assert promised["rows kept of 2"] == 2
     assert promised["wait for a queue"] >= 0.3
     assert promised["commits of 8 rows that wait together"] < 8
+    assert ask(side, COSTS[1]).keys() == UNITS.keys()  # an accepted cost is one of these
     counted = ask(side, PROMISES[-1])
     assert counted["three rows dropped, as counted"]["lost"] == 3
     assert counted["three rows doubled, as counted"]["duplicated"] == 3
@@ -276,6 +277,20 @@ def test_a_base_that_hangs_ends_the_check_and_a_head_that_hangs_is_a_failure(sid
     assert "did not end within" in judgement.findings[0].cause
     shutil.rmtree(healthy.databases)
     healthy.databases.mkdir()
+
+
+def test_where_both_hang_in_an_exact_sample_it_is_tried_again_and_each_had_its_whole_time(
+    sides: Callable[..., Side], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, head = (sides(BY_NAME["an insert that hangs"]) for _ in range(2))
+    monkeypatch.setattr(sampling, "PROMISES", (replace(PROMISES[4], deadline=2.0),))
+    sampled = sample(base, head)
+    with pytest.raises(SetUpError, match="hangs on the base: it did not end within 2 s"):
+        sampled.sample_exact()
+    (series,) = sampled.evidence.promises
+    assert series.base == series.head == [{"error": "it did not end within 2 s", "timed out": True}] * 2
+    shutil.rmtree(base.databases)  # what was killed could not clean up
+    base.databases.mkdir()
 
 
 @pytest.mark.parametrize(
