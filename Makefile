@@ -27,6 +27,10 @@ bench-full: BURSTS := 5
 history: ## measure the last COMMITS commits (5 unless given) with the quick set; what is there is kept
 history: RANGE := HASHFILE:.asv/commits --skip-existing-successful
 
+# DISK=slow measures as on a disk of 1,000 write operations a second, as a machine of its own, named slow-disk.
+MACHINE := $(if $(filter slow,$(DISK)),slow-disk)
+SLOWLY := $(if $(MACHINE),$(BIN)/python experiments/slow_disk.py)
+
 # ONLY=3.12 measures that Python alone; the name of one of asv's environments does too. --parallel makes the environments
 # side by side; the benchmarks run alone. asv ends with 2 when a benchmark failed; the answer is printed all the same,
 # and says so.
@@ -34,11 +38,11 @@ bench bench-full history: .venv/ready
 	@mkdir -p .asv && git rev-list --first-parent --max-count=$(COMMITS) HEAD > .asv/commits
 	@git diff --quiet HEAD -- sqlite_writes setup.py pyproject.toml || \
 	  echo "note: asv measures commits: the uncommitted changes to the package are not in these results"
-	@$(BIN)/python -m dashboard.machine
-	@status=0; SQLITE_WRITES_BURSTS=$(BURSTS) $(ASV) run --parallel 2 $(if $(ONLY),--environment $(if $(filter virtualenv%,$(ONLY)),,virtualenv:)$(ONLY)) $(QUICK) $(RANGE) || status=$$?; \
+	@$(BIN)/python -m dashboard.machine $(MACHINE)
+	@status=0; SQLITE_WRITES_BURSTS=$(BURSTS) $(SLOWLY) $(ASV) run $(if $(MACHINE),--machine $(MACHINE)) --parallel 2 $(if $(ONLY),--environment $(if $(filter virtualenv%,$(ONLY)),,virtualenv:)$(ONLY)) $(QUICK) $(if $(MACHINE),--bench sustained) $(RANGE) || status=$$?; \
 	  [ $$status -eq 0 ] || [ $$status -eq 2 ] || exit $$status; \
 	  $(ASV) publish --no-pull > .asv/publish.log 2>&1 || { cat .asv/publish.log; exit 1; }; \
-	  echo; $(BIN)/python -m dashboard.answer && \
+	  echo; $(BIN)/python -m dashboard.answer $(MACHINE) && \
 	  echo "The same as pages, with every number and its history: make dashboard" && exit $$status
 
 dashboard: .venv/ready ## publish the results as pages and serve them on this machine, until Ctrl-C

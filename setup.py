@@ -28,6 +28,12 @@ setup(
             "youplot==1.0.0",
         ],
         "test": [
+            # What write_turn is tested with.
+            "Django==5.2.19; python_version >= '3.10'",
+            "SQLAlchemy==2.1.9; python_version >= '3.11'",
+            "apsw==3.54.1.0; python_version >= '3.11'",
+            "peewee==4.5.3",
+            "sqlite-utils==4.2.1; python_version >= '3.10'",
             "check-jsonschema==0.39.0",
             "mypy==2.4.1",
             "playwright==1.65.2",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # The same names for every commit: asv numbers the cells, and would mix them up if the list changed with the package.
 # A commit that does not know a name, and a SQLite that cannot write so, show n/a there.
-SETTINGS = ["default", "wal", "wal-normal", "patient", "queued", "grouped", "concurrent"]
+SETTINGS = ["default", "wal", "wal-normal", "patient", "queued", "grouped", "concurrent", "fair", "synced"]
 
 # 1 and 5: nobody waits long. 50 to 250: the usual worry, and where failures begin. 500, 1000: far beyond.
 WORKERS = [1, 5, 50, 100, 250, 500, 1000]

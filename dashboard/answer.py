@@ -229,12 +229,12 @@ def print_answers(answers: list[Answer], title: str, console: Console) -> None:
     console.print(Text(title))
 
 
-def main() -> int:
-    """Print the answers for HEAD on this machine; 1 if there are none."""
+def main(name: str = "") -> int:
+    """Print the answers for HEAD on this machine, or the one of that name; 1 if there are none."""
     try:
         config = Config.load()
         commit = get_repo(config).get_hash_from_name("HEAD")
-        machine = MachineCollection.load(Machine.get_unique_machine_name())["machine"]
+        machine = MachineCollection.load(name or Machine.get_unique_machine_name())["machine"]
         answers = read_answers(config, commit[: config.hash_length], machine)
     except UserError as error:
         answers, commit, machine = [], "", str(error)
@@ -246,4 +246,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:2]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-SETTINGS = ("default", "wal", "wal-normal", "patient", "queued", "grouped")
+SETTINGS = ("default", "wal", "wal-normal", "patient", "queued", "grouped", "fair", "synced")
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,9 @@ def _burst(workers: int, settings: str, deadline: float) -> Cell:
 TIMES = (
     *(_sequence(settings) for settings in ("default", "wal", "wal-normal", "queued", "grouped")),
     *(_bursts(8, settings, 4) for settings in ("default", "wal")),
-    *(_bursts(8, settings, 8) for settings in ("wal-normal", "queued", "grouped")),
+    *(_bursts(8, settings, 8) for settings in ("wal-normal", "queued", "grouped", "fair")),
     *(_bursts(100, settings, 4) for settings in ("queued", "grouped")),
+    _sequence("synced"),
 )
 
 # Failures alone, the cheapest first: where they begin, and what must never fail.

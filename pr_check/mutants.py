@@ -8,14 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 _DATABASE, _SETTINGS = "sqlite_writes/database.py", "sqlite_writes/settings.py"
-_BURST, _LOCK, _GROUP = "sqlite_writes/burst.py", "sqlite_writes/file_lock.py", "sqlite_writes/group_commit.py"
+_BURST, _LINE = "sqlite_writes/burst.py", "sqlite_writes/line.py"
 
-_INSERT = """                    connection.execute(INSERT_ROW, row)
-                connection.commit()
-"""
-_CONNECT = "files.enter_context(closing(connect(database, settings)))"
+_CALLED = "    called = time.monotonic()\n    with open_writer(database, settings) as insert:\n"
+_OPENED = "    with closing(connect(database, settings)) as connection:\n        if settings.line:\n"
+_INSERT = "            execute(INSERT_ROW, row)\n"
+_COMMIT = '            execute("COMMIT")\n'
 _TABLE = "                connection.execute(CREATE_TABLE)\n"
-_LOCKED = "            except sqlite3.OperationalError as error:\n"
+_LOCKED = "            if connection.in_transaction:\n"
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,20 @@ class Mutant:
     cause: str
 
 
+def _before(statement: str) -> tuple[str, str]:
+    return _CALLED, f"    {statement}\n{_CALLED}"
+
+
+def _once_opened(statement: str) -> tuple[str, str]:
+    return _OPENED, _OPENED.replace("connection:\n", f"connection:\n        {statement}\n")
+
+
 def _after_insert(statement: str) -> tuple[str, str]:
-    return _INSERT, _INSERT.replace("row)\n", f"row)\n                {statement}\n", 1)
+    return _INSERT, f"{_INSERT}            {statement}\n"
 
 
 def _after_commit(statement: str) -> tuple[str, str]:
-    return _INSERT, f"{_INSERT}                {statement}\n"
+    return _COMMIT, f"{_COMMIT}            {statement}\n"
 
 
 MUTANTS = (
@@ -45,7 +53,7 @@ MUTANTS = (
     Mutant("an extra commit", _DATABASE, *_after_commit(
         'connection.execute("UPDATE messages SET ts = ts WHERE rowid = 1"); connection.commit()'),
            "REGRESSION", r"new: COMMIT"),
-    Mutant("a sync too many", _DATABASE, *_after_commit(
+    Mutant("a sync too many", _DATABASE, *_once_opened(
         "descriptor = os.open(database, os.O_RDONLY); os.fsync(descriptor); os.close(descriptor)"),
            "REGRESSION", r"\+1 sync per row"),
     Mutant("an index", _DATABASE, _TABLE,
@@ -59,11 +67,10 @@ MUTANTS = (
     Mutant("a checkpoint at every commit", _DATABASE, *_after_commit(
         'connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()'),
            "REGRESSION", r"new: PRAGMA wal_checkpoint"),
-    Mutant("the journal mode set at every insert", _DATABASE, "        opened = time.monotonic()\n",
-           '        connection.execute(f"PRAGMA journal_mode = {settings.journal_mode}").fetchall()\n'
-           "        opened = time.monotonic()\n", "REGRESSION", r"new: PRAGMA journal_mode"),
-    Mutant("a second connection", _DATABASE, "        opened = time.monotonic()\n",
-           "        connect(database, settings).close()\n        opened = time.monotonic()\n",
+    Mutant("the journal mode set at every insert", _DATABASE, *_once_opened(
+        'connection.execute(f"PRAGMA journal_mode = {settings.journal_mode}").fetchall()'),
+           "REGRESSION", r"new: PRAGMA journal_mode"),
+    Mutant("a second connection", _DATABASE, *_once_opened("connect(database, settings).close()"),
            "REGRESSION", r"Python calls per row"),
     Mutant("a table of logs", _DATABASE, *_after_insert(
         'connection.execute("CREATE TABLE IF NOT EXISTS log (msg)"); connection.execute("INSERT INTO log VALUES (1)")'),
@@ -71,19 +78,18 @@ MUTANTS = (
     Mutant("an optimize at every insert", _DATABASE, *_after_commit('connection.execute("PRAGMA optimize")'),
            "REGRESSION", r"new: PRAGMA optimize"),
     Mutant("synchronous full where normal was asked for", _SETTINGS,
-           'journal_mode="wal", synchronous="normal"', 'journal_mode="wal", synchronous="full"',
+           '"wal-normal": Settings(journal_mode="wal", synchronous="normal"',
+           '"wal-normal": Settings(journal_mode="wal", synchronous="full"',
            "REGRESSION", r"\+1 sync per row"),
-    Mutant("a garbage collection at every insert", _DATABASE, "        opened = time.monotonic()\n",
-           "        import gc; gc.collect()\n        opened = time.monotonic()\n",
+    Mutant("a garbage collection at every insert", _DATABASE, *_once_opened("import gc; gc.collect()"),
            "REGRESSION", r"Python calls? per row"),
     # Time alone.
     Mutant("a sleep in the lock", _DATABASE, *_after_insert("time.sleep(0.003)"),
            "REGRESSION", r"% longer|Python calls? per row"),
-    Mutant("a sleep outside the lock", _DATABASE, "    called = time.monotonic()\n",
-           "    called = time.monotonic()\n    time.sleep(0.003)\n", "REGRESSION", r"% longer"),
-    Mutant("slow Python", _DATABASE, "    called = time.monotonic()\n",
-           "    called = time.monotonic()\n    sum(range(100_000))\n", "REGRESSION", r"% longer|Python calls? per row"),
-    Mutant("a larger write outside SQLite", _DATABASE, *_after_commit(
+    Mutant("a sleep outside the lock", _DATABASE, *_before("time.sleep(0.003)"), "REGRESSION", r"% longer"),
+    Mutant("slow Python", _DATABASE, *_before("sum(range(100_000))"),
+           "REGRESSION", r"% longer|Python calls? per row"),
+    Mutant("a larger write outside SQLite", _DATABASE, *_once_opened(
         'open(f"{database}-trace", "ab").write(b"0" * 4096)'), "NEW FAILURE", r"leaves other files"),
     # Promises.
     Mutant("a lost WAL mode", _DATABASE,
@@ -91,8 +97,8 @@ MUTANTS = (
            "journal_mode = settings.journal_mode", "NEW FAILURE", r"another journal mode"),
     Mutant("a shorter timeout", _SETTINGS, "busy_timeout: float = 5.0", "busy_timeout: float = 2.0",
            "NEW FAILURE", r"waits for a shorter time"),
-    Mutant("seconds taken for milliseconds", _DATABASE, "timeout=settings.busy_timeout,",
-           "timeout=settings.busy_timeout / 1000,",
+    Mutant("seconds taken for milliseconds", _DATABASE, "timeout=settings.retry or settings.busy_timeout,",
+           "timeout=settings.retry or settings.busy_timeout / 1000,",
            "NEW FAILURE", r"waits for a shorter time|busy timeout is not kept"),
     Mutant("a patient one that is not", _SETTINGS, "Settings(busy_timeout=60.0, transaction=",
            "Settings(busy_timeout=6.0, transaction=", "NEW FAILURE", r"waits for a shorter time"),
@@ -100,60 +106,65 @@ MUTANTS = (
            '        connection.execute("PRAGMA synchronous = off")\n'
            "        if settings.synchronous != _built_in_synchronous",
            "NEW FAILURE", r"syncs at a weaker level"),
-    Mutant("a group that does not sync", _GROUP, "PRAGMA synchronous = FULL", "PRAGMA synchronous = OFF ",
-           "NEW FAILURE", r"syncs at a weaker level"),
-    Mutant("a shared commit that does not sync", _GROUP, 'connection.execute("PRAGMA synchronous = FULL")',
-           "connection.execute(f\"PRAGMA synchronous = {'OFF' if first else 'FULL'}\")",
-           "NEW FAILURE", r"rows that wait together are synced at a weaker level"),
-    Mutant("a connection not closed", _DATABASE, _CONNECT, "connect(database, settings)",
+    Mutant("a sync after the turn that is left out", _DATABASE, "partial(line.turn, sync=settings.sync_after)",
+           "partial(line.turn, sync=False)", "NEW FAILURE", r"syncs at a weaker level"),
+    Mutant("a sync after the transaction that is left out", _LINE, "            log.look()\n            log.sync()\n",
+           "            log.look()\n", "NEW FAILURE", r"syncs at a weaker level"),
+    Mutant("a sync taken for ours that began before our commit", _LINE,
+           "opened <= self.started and began > committed", "opened <= self.started and began > committed - 60",
+           "NEW FAILURE", r"rows that wait together are synced at a weaker level|syncs at a weaker level"),
+    Mutant("a connection not closed", _DATABASE, _OPENED,
+           _OPENED.replace("with closing(connect(database, settings)) as connection",
+                           "for connection in [connect(database, settings)]"),
            "NEW FAILURE", r"does not close its connection"),
-    Mutant("a connection not closed after an error", _DATABASE, _CONNECT,
-           "connect(database, settings)\n        files.push(lambda error, *_: error is None and connection.close())",
+    Mutant("a connection not closed after an error", _DATABASE, _OPENED,
+           "    import contextlib\n"
+           "    connection = connect(database, settings)\n"
+           "    with contextlib.ExitStack() as files:\n"
+           "        files.push(lambda error, *_: error is None and connection.close())\n"
+           "        if settings.line:\n",
            "NEW FAILURE", r"insert that fails does not close its connection"),
     Mutant("a commit left out where a row is read first", _DATABASE,
            "with closing(connect(database, settings)) as connection, connection:",
            "with closing(connect(database, settings)) as connection:",
            "NEW FAILURE", r"lost without an error"),
-    Mutant("a descriptor left open", _DATABASE, "        opened = time.monotonic()\n",
-           "        os.open(database, os.O_RDONLY)\n        opened = time.monotonic()\n",
+    Mutant("a descriptor left open", _DATABASE, *_once_opened("os.open(database, os.O_RDONLY)"),
            "NEW FAILURE", r"files of the database open"),
-    Mutant("a queue that is not waited in", _DATABASE, "            if not turn.wait(called + settings.busy_timeout):",
-           "            if False:", "NEW FAILURE", r"does not get its turn"),
-    Mutant("a queue that is waited in for too long", _DATABASE,
-           "            if not turn.wait(called + settings.busy_timeout):",
-           "            if not turn.wait(called + settings.busy_timeout + 3):",
-           "NEW FAILURE", r"busy timeout is not kept"),
-    Mutant("a queue's error of another kind", _LOCK,
-           "    error.__dict__.update(sqlite_errorcode=5, sqlite_errorname=\"SQLITE_BUSY\")\n",
-           "    error = TimeoutError(str(error))\n", "NEW FAILURE", r"does not get its turn ends in another way"),
-    Mutant("a bell that does not ring", _LOCK, 'os.write(self._bell, b"!")', 'pass',
-           "NEW FAILURE", r"does not wake the next in line"),
-    Mutant("a group that is none", _GROUP, "    with closing(Queue(path)) as queue:\n",
-           "    with closing(Queue(path)) as queue:\n        queue.wait(deadline)\n",
-           "NEW FAILURE", r"no longer share a commit"),
-    Mutant("no wait behind another's lock", _LOCK, 'f"PRAGMA busy_timeout = {', 'f"PRAGMA busy_timeout = 0 -- {',
-           "NEW FAILURE", r"waits for a shorter time|busy timeout is not kept"),
+    Mutant("a line that is not waited in", _LINE, "            return False\n        return True\n",
+           "            return True\n        return True\n", "NEW FAILURE", r"does not get its turn"),
+    Mutant("a line that is waited in for too long", _LINE, "place.enter(time.monotonic() + timeout)",
+           "place.enter(time.monotonic() + timeout + 3)", "NEW FAILURE", r"busy timeout is not kept"),
+    Mutant("a line's error of another kind", _LINE,
+           '    error.__dict__.update(sqlite_errorcode=5, sqlite_errorname="SQLITE_BUSY")\n    return error\n',
+           "    return TimeoutError(str(error))  # type: ignore\n",
+           "NEW FAILURE", r"does not get its turn ends in another way"),
+    Mutant("a turn that is kept to the end of the sync", _LINE,
+           "                wrote = place.leave()\n                if sync:\n                    place.sync()\n",
+           "                if sync:\n                    place.sync()\n                wrote = place.leave()\n",
+           "NEW FAILURE", r"no longer share a sync"),
+    Mutant("a sync for each who waits", _LINE, "return opened <= self.started and began > committed", "return False",
+           "NEW FAILURE", r"no longer share a sync"),
+    Mutant("a next one who is not called", _LINE, "and not self._call(address):", "and not self.path:",
+           "REGRESSION", r"% longer"),
     # Rows.
     Mutant("a retry that drops the row", _DATABASE, _LOCKED,
-           f"{_LOCKED}                if 'locked' in str(error):\n                    break\n",
+           f"            locked = called\n            if 'locked' in str(error):\n                break\n{_LOCKED}",
            "NEW FAILURE", r"finds the database locked ends in another way"),
-    Mutant("a forgotten commit", _DATABASE, _INSERT, _INSERT.replace("connection.commit()", "pass"),
+    Mutant("a forgotten commit", _DATABASE, _COMMIT, "",
            "NEW FAILURE", r"rows lost without an error|not in the table"),
-    Mutant("a rollback in place of the commit", _DATABASE, _INSERT,
-           _INSERT.replace("connection.commit()", "connection.rollback()"),
+    Mutant("a rollback in place of the commit", _DATABASE, _COMMIT, _COMMIT.replace("COMMIT", "ROLLBACK"),
            "NEW FAILURE", r"rows lost without an error|not in the table"),
     Mutant("a row inserted twice", _DATABASE, *_after_insert("connection.execute(INSERT_ROW, row)"),
            "NEW FAILURE", r"more than once|not in the table exactly once"),
     Mutant("a row cut short", _DATABASE, 'VALUES (?)"', 'VALUES (substr(?, 1, 35))"',
            "NEW FAILURE", r"rows lost without an error|not in the table"),
-    Mutant("an error swallowed", _DATABASE, "                    check_library(settings)\n                    raise\n",
-           "                    break\n", "NEW FAILURE", r"finds the database locked ends in another way"),
+    Mutant("an error swallowed", _DATABASE, "                check_library(settings)\n                raise\n",
+           "                locked = called\n                break\n",
+           "NEW FAILURE", r"finds the database locked ends in another way"),
     Mutant("reading before writing, deferred", _DATABASE, '"BEGIN IMMEDIATE" if', '"BEGIN DEFERRED" if',
            "NEW FAILURE", r"rows failed"),
-    Mutant("an insert that raises", _DATABASE, "    called = time.monotonic()\n",
-           "    called = time.monotonic_()\n", "NEW FAILURE", r"AttributeError"),
-    Mutant("an insert that hangs", _DATABASE, *_after_insert(
-        "time.sleep(3600 if settings.queue == 'group' or settings.queue == 'lock' else 0)"),
+    Mutant("an insert that raises", _DATABASE, *_before("time.monotonic_()"), "NEW FAILURE", r"AttributeError"),
+    Mutant("an insert that hangs", _DATABASE, *_after_insert("time.sleep(3600 if settings.line else 0)"),
            "NEW FAILURE", r"did not end within|timed out"),
     Mutant("a table that is not dropped", _DATABASE,
            '                connection.execute("DROP TABLE IF EXISTS messages")\n', "",

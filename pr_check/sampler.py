@@ -27,22 +27,27 @@ import time
 import traceback
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Callable
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
     from typing import TextIO
 
 Sample = dict[str, Any]
+Span = tuple[float, float]
 
 # How long a writer of ours waits for a lock that somebody holds: long enough to tell it from not waiting at all.
 HELD = 0.3
 
-# So many rows come while somebody holds the queue, and for so many seconds the next one is waited for.
+# So many rows come while somebody has the turn, and for so many seconds the next one is waited for.
 TOGETHER = 8
 PATIENCE = 1.0
+
+# Seconds that a sync of rows that wait together takes longer, as on a slow disk, so that the others come meanwhile.
+SYNC = 0.005
 
 # Bytes kept of what an insert raised.
 NOTE = 1024
@@ -239,7 +244,7 @@ def promises(settings: str) -> Sample:
         create_table(database, settings)
         insert_row(database, rows[0], settings)
         recorded: list[Any] = []
-        with _recorded_connections(driver, recorded):
+        with _recorded_connections(driver, recorded) as syncs:
             insert_row(database, rows[1], settings)
             facts["connections left open"] = sum(not connection.is_closed for connection in recorded)
         facts["descriptors left open"] = _open_files(folder)
@@ -248,7 +253,7 @@ def promises(settings: str) -> Sample:
         )
         # Read when a connection is closed: one that was left open says nothing of them.
         closed = [connection for connection in recorded if connection.synchronous is not None]
-        facts["synchronous"] = min((connection.synchronous for connection in closed), default=None)
+        facts["synchronous"] = min((_level(one.synchronous, one.committed, syncs) for one in closed), default=None)
         facts["busy timeout"] = min((connection.busy_timeout for connection in closed), default=None)
         facts["statements"] = [
             re.sub(r"'[^']*'|\d+", "?", statement) for connection in recorded for statement in connection.statements
@@ -269,9 +274,9 @@ def promises(settings: str) -> Sample:
             connection.execute("ROLLBACK")
         finally:
             connection.close()
-        if getattr(own, "queue", "none") != "none":
-            with _held_queue(database):
-                facts["error behind a queue"], facts["wait for a queue"] = _refusal(
+        if getattr(own, "line", False) or getattr(own, "queue", "none") != "none":  # as it was called before
+            with _held_turn(database):
+                facts["error in line"], facts["wait in line"] = _refusal(
                     lambda: insert_row(database, rows[2], replace(own, busy_timeout=HELD)), error_name
                 )
             facts.update(_waiting_together(database, settings))
@@ -360,27 +365,47 @@ def _copies(database: str) -> dict[str, int]:
 
 
 @contextlib.contextmanager
-def _recorded_connections(driver: Any, recorded: list[Any]) -> Iterator[None]:
-    """Have every connection that this process makes meanwhile remember what it was told and how it wrote."""
+def _recorded_connections(driver: Any, recorded: list[Any], longer: float = 0.0) -> Iterator[list[Span]]:
+    """Have every connection that this process makes meanwhile remember what it was told and how it wrote.
+
+    Gives the spans of the write-ahead log's syncs that Python does in this process meanwhile, each so many seconds
+    longer than it is. Those that SQLite does are not among them.
+    """
     plain: Any = driver.Connection
+    syncs: list[Span] = []
+    plain_syncs = {name: function for name, function in vars(os).items() if name in ("fsync", "fdatasync")}
+
+    def noted(sync: Callable[[int], None], descriptor: int) -> None:
+        began = time.monotonic()
+        sync(descriptor)
+        path = f"/proc/self/fd/{descriptor}"
+        if not os.path.exists(path) or os.readlink(path).endswith("-wal"):
+            time.sleep(longer)
+            syncs.append((began, time.monotonic()))
 
     class Recorded(plain):  # type: ignore[misc]
         is_closed = False
         synchronous: int | None = None
         busy_timeout: float | None = None
+        committed = 0.0
 
         def __init__(self, *arguments: Any, **named: Any) -> None:
             super().__init__(*arguments, **named)
             self.statements: list[str] = []
-            self.set_trace_callback(self.statements.append)
+            self.set_trace_callback(self.hear)
             recorded.append(self)
+
+        def hear(self, statement: str) -> None:
+            self.statements.append(statement)
+            if statement == "COMMIT":
+                self.committed = time.monotonic()
 
         def close(self) -> None:
             self.set_trace_callback(None)
             with contextlib.suppress(driver.Error):
                 (self.synchronous,) = plain.execute(self, "PRAGMA synchronous").fetchone()
                 (milliseconds,) = plain.execute(self, "PRAGMA busy_timeout").fetchone()
-                self.busy_timeout = round(milliseconds / 500) / 2  # in a queue what is left of it
+                self.busy_timeout = round(milliseconds / 500) / 2  # after a wait in line what is left of it
             self.is_closed = True
             super().close()
 
@@ -391,10 +416,18 @@ def _recorded_connections(driver: Any, recorded: list[Any]) -> Iterator[None]:
         return connection
 
     vars(driver)["connect"] = prepared
+    vars(os).update({name: partial(noted, sync) for name, sync in plain_syncs.items()})
     try:
-        yield
+        yield syncs
     finally:
         vars(driver)["connect"] = connect
+        vars(os).update(plain_syncs)
+
+
+def _level(synchronous: int, committed: float, syncs: Iterable[Span], returned: float = float("inf")) -> int:
+    """The level at which a row is synced when its insert returns: NORMAL with a sync after the commit is FULL."""
+    is_synced = any(committed < began and ended <= returned for began, ended in syncs)
+    return 2 if synchronous == 1 and is_synced else synchronous
 
 
 def _open_files(folder: str) -> int:
@@ -418,7 +451,7 @@ def _refusal(insert: Callable[[], object], error_name: Callable[[BaseException],
 
 
 def _waiting_together(database: str, settings: str) -> Sample:
-    """What becomes of rows that come while somebody holds the queue: how many commits, and does one not wait."""
+    """What becomes of rows that come while somebody has the turn: do they share a sync, and does one not wait."""
     from sqlite_writes import generate_example_rows, insert_row, pool_map
 
     connection = _driver().connect(database)  # while it is open, nobody takes the WAL away
@@ -426,15 +459,16 @@ def _waiting_together(database: str, settings: str) -> Sample:
         connection.execute("SELECT count(*) FROM messages").fetchall()
         before = _commits_in_wal(database)
         come, here = os.pipe()
-        with _held_queue(database) as let_go:
+        with _held_turn(database) as let_go:
 
-            def insert(row: Any) -> tuple[list[int], int]:
+            def insert(row: Any) -> tuple[list[tuple[int, float]], list[Span], float, int]:
                 os.write(here, b".")
                 recorded: list[Any] = []
-                with _recorded_connections(_driver(), recorded):
+                with _recorded_connections(_driver(), recorded, SYNC) as syncs:
                     insert_row(database, row, settings)
-                    levels = [one.synchronous for one in recorded if one.synchronous is not None]
-                    return levels, sum(not one.is_closed for one in recorded)
+                    returned = time.monotonic()
+                    writes = [(one.synchronous, one.committed) for one in recorded if one.synchronous is not None]
+                    return writes, syncs, returned, sum(not one.is_closed for one in recorded)
 
             def release() -> None:
                 for _ in range(TOGETHER):  # so long as all of them come within the sample's deadline
@@ -451,12 +485,15 @@ def _waiting_together(database: str, settings: str) -> Sample:
         os.close(here)
         last = max(one.ended or 0 for one in outcomes)
         said = [one.result for one in outcomes if one.result is not None]
+        syncs = [span for _, spans, _, _ in said for span in spans]
+        # One's sync may be for others too, so all are looked at. A commit at FULL is a sync by SQLite.
+        levels = [_level(*written, syncs, returned) for writes, _, returned, _ in said for written in writes]
+        is_full = any(synchronous > 1 for writes, *_ in said for synchronous, _ in writes)
+        commits = _commits_in_wal(database) - before
         return {
-            "synchronous of rows that wait together": min(
-                (level for levels, _ in said for level in levels), default=None
-            ),
-            "connections left open by rows that wait together": sum(left for _, left in said),
-            f"commits of {TOGETHER} rows that wait together": _commits_in_wal(database) - before,
+            "synchronous of rows that wait together": min(levels, default=None),
+            "connections left open by rows that wait together": sum(left for *_, left in said),
+            "rows that wait together have a sync each": len(syncs) + is_full * commits >= TOGETHER,
             "rows acknowledged before their turn": sum((one.ended or 0) < let_go() for one in outcomes),
             "seconds until all had their turn": round(5 * (last - let_go())) / 5,
         }
@@ -475,26 +512,40 @@ def _commits_in_wal(database: str) -> int:
 
 
 @contextlib.contextmanager
-def _held_queue(database: str) -> Iterator[Callable[[], float]]:
-    """Hold the queue as a writer does; gives a function that lets go of it, once, and says when that was."""
+def _held_turn(database: str) -> Iterator[Callable[[], float]]:
+    """Have the turn, as a writer does; gives a function that ends it, once, and says when that was."""
+    moments: list[float] = []
+    with contextlib.ExitStack() as turn:
+
+        def let_go() -> float:
+            if not moments:
+                moments.append(time.monotonic())
+                turn.close()
+            return moments[0]
+
+        try:
+            from sqlite_writes import write_turn
+        except ImportError:
+            turn.enter_context(_held_queue(database))
+        else:
+            turn.enter_context(write_turn(database))
+        yield let_go
+
+
+@contextlib.contextmanager
+def _held_queue(database: str) -> Iterator[None]:
+    """The same in commits that had a queue in place of the line, and no function for it."""
     import fcntl
 
     descriptor = os.open(f"{database}-queue", os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    moments: list[float] = []
-
-    def let_go() -> float:
-        if not moments:
-            moments.append(time.monotonic())
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-            with contextlib.suppress(OSError):  # nobody listens
-                bell = os.open(f"{database}-queue-bell", os.O_WRONLY | os.O_NONBLOCK)
-                os.write(bell, b"!")
-                os.close(bell)
-        return moments[0]
-
     try:
-        yield let_go
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        with contextlib.suppress(OSError):  # nobody listens
+            bell = os.open(f"{database}-queue-bell", os.O_WRONLY | os.O_NONBLOCK)
+            os.write(bell, b"!")
+            os.close(bell)
     finally:
         os.close(descriptor)
 

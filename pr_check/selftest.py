@@ -63,17 +63,18 @@ CELLS = {"few": "burst.Burst(8, 'queued')", "many": "burst.Burst(100, 'queued')"
 # Where a slowdown is injected: between insert and commit, with the lock held; in Python, before the lock is asked for;
 # after the commit. Each takes a number: of microseconds, but of turns of a loop in Python. Busy, because a sleep takes
 # sixty microseconds more than it is asked for, which is more than what 5% of a burst of 8 are for each of them.
-_INSERT = "                    connection.execute(INSERT_ROW, row)\n                connection.commit()\n"
-_CALLED = "    called = time.monotonic()\n"
+_INSERT = "            execute(INSERT_ROW, row)\n"
+_COMMIT = '            execute("COMMIT")\n'
+_CALLED = "    called = time.monotonic()\n    with open_writer(database, settings) as insert:\n"
 _BUSY = """\
-                _until = time.perf_counter() + {0} / 1e6
-                while time.perf_counter() < _until:
-                    pass
+            _until = time.perf_counter() + {0} / 1e6
+            while time.perf_counter() < _until:
+                pass
 """
 PLACES = {
-    "lock": (_INSERT, _INSERT.replace("row)\n", f"row)\n{_BUSY}", 1)),
-    "python": (_CALLED, f"{_CALLED}    for _ in range({{0}}):\n        pass\n"),
-    "commit": (_INSERT, _INSERT + _BUSY),
+    "lock": (_INSERT, _INSERT + _BUSY),
+    "python": (_CALLED, f"    for _ in range({{0}}):\n        pass\n{_CALLED}"),
+    "commit": (_COMMIT, _COMMIT + _BUSY),
 }
 
 

@@ -111,9 +111,9 @@ _PROMISES: dict[str, tuple[Callable[[list[Any], list[Any]], bool], str]] = {
     "synchronous": (_not_less, "an insert syncs at a weaker level: a power loss may take acknowledged rows"),
     "busy timeout": (_not_shorter, "an insert waits for a shorter time before `database is locked`"),
     "wait for a lock": (_in_time, "the busy timeout is not kept while somebody holds the write lock"),
-    "wait for a queue": (_in_time, "the busy timeout is not kept while somebody holds the queue"),
+    "wait in line": (_in_time, "the busy timeout is not kept while somebody has the turn"),
     "error behind a lock": (_same, "an insert that finds the database locked ends in another way"),
-    "error behind a queue": (_same, "an insert that does not get its turn ends in another way"),
+    "error in line": (_same, "an insert that does not get its turn ends in another way"),
     "connections left open": (_not_more, "an insert does not close its connection"),
     "descriptors left open": (_not_more, "an insert leaves files of the database open"),
     "files left beside the database": (_same, "an insert leaves other files beside the database"),
@@ -128,15 +128,15 @@ _PROMISES: dict[str, tuple[Callable[[list[Any], list[Any]], bool], str]] = {
         _not_more,
         "an insert that waits with others does not close its connection",
     ),
-    "commits of 8 rows that wait together": (_not_more, "rows that wait together no longer share a commit"),
+    "rows that wait together have a sync each": (_not_more, "rows that wait together no longer share a sync"),
     "rows acknowledged before their turn": (_not_more, "an insert returns before it had its turn"),
-    "seconds until all had their turn": (_nearly_as_soon, "who lets go of the queue does not wake the next in line"),
+    "seconds until all had their turn": (_nearly_as_soon, "who leaves does not call the next in line"),
     "schema": (_same, "the table is made in another way"),
 }
 
 # Facts that a busy machine changes: one sample that keeps the promise is enough.
-_TIMED = {"wait for a lock", "wait for a queue", "seconds until all had their turn",
-          "commits of 8 rows that wait together"}  # fmt: skip
+_TIMED = {"wait for a lock", "wait in line", "seconds until all had their turn",
+          "rows that wait together have a sync each"}  # fmt: skip
 
 
 def _judge_promises(series: Series, judgement: Judgement) -> None:

@@ -1,13 +1,13 @@
 """Insert one row each from many processes into the same SQLite file at the same moment, and check every row.
 
-And write so that none of them ever finds the database locked: settings ``queued`` and ``grouped``.
+And write so that none of them ever finds the database locked: ``write_turn``, with any connection.
 
 This file only re-exports the public names; each is documented where it is defined.
 """
 
 from .burst import BurstError, BurstReport, insert_rows_in_parallel, insert_rows_one_after_another
-from .database import create_table, error_name, generate_example_rows, insert_row, row_count
-from .group_commit import UndecidedError, execute_grouped
+from .database import connect, create_table, error_name, generate_example_rows, insert_row, open_writer, row_count
+from .line import WriteLine, synced, write_turn
 from .pool import Outcome, pool_map
 from .settings import SETTINGS, Settings
 
@@ -17,14 +17,17 @@ __all__ = [
     "BurstReport",
     "Outcome",
     "Settings",
-    "UndecidedError",
+    "WriteLine",
+    "connect",
     "create_table",
     "error_name",
-    "execute_grouped",
     "generate_example_rows",
     "insert_row",
     "insert_rows_in_parallel",
     "insert_rows_one_after_another",
+    "open_writer",
     "pool_map",
     "row_count",
+    "synced",
+    "write_turn",
 ]

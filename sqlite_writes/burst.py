@@ -24,6 +24,7 @@ from .database import (
     trace_insert,
     warm_up,
 )
+from .known_bugs import known_bugs
 from .pool import Outcome, pool_map
 from .settings import Settings, resolve_settings
 
@@ -53,7 +54,7 @@ class BurstReport:
     """
 
     settings: Settings
-    outcomes: tuple[Outcome[InsertTrace | None], ...]
+    outcomes: tuple[Outcome[InsertTrace], ...]
     copies: tuple[int, ...]
 
     @property
@@ -114,7 +115,7 @@ class BurstReport:
     def phases(self) -> dict[str, float | None]:
         """Where the time of an acknowledged insert went: the median of each part that ``InsertTrace`` describes.
 
-        None for each with ``grouped``, and if nothing was acknowledged.
+        None for each if nothing was acknowledged.
         """
         moments = ("called", "opened", "locked", "committed", "closed")
         parts = zip(("open", "wait for the lock", "write and sync", "close"), moments, moments[1:])
@@ -184,11 +185,12 @@ class BurstReport:
             "attempts_per_commit": self.attempts_per_commit,
             "sqlite_version": version,
             "sqlite_source_id": source_id,
+            "sqlite_known_bugs": known_bugs(version),
             "python_version": platform.python_version(),
         }
 
     def __str__(self) -> str:
-        settings = self.settings
+        settings, (version, _) = self.settings, library_version()
         parts = [f"{name} {_text(median)}" for name, median in self.phases.items() if median is not None]
         return "\n".join(
             [
@@ -202,9 +204,13 @@ class BurstReport:
                 + (f", {self.retries} retries" if self.retries else ""),
                 (
                     f"  {settings.journal_mode}, {settings.synchronous}, {settings.busy_timeout:g} s timeout, "
-                    f"{settings.transaction}; "
-                    f"SQLite {library_version()[0]}, Python {platform.python_version()}"
+                    f"{settings.transaction}"
+                    + (f", again after {_text(settings.retry)}" if settings.retry else "")
+                    + (", in line" if settings.line else "")
+                    + (", synced after it" if settings.sync_after else "")
+                    + f"; SQLite {version}, Python {platform.python_version()}"
                 ),
+                *(f"  SQLite's {bug}" for bug in known_bugs(version) if settings.journal_mode == "wal"),
             ]
         )
 
@@ -216,7 +222,7 @@ class BurstReport:
             f"{self.recovered} recovered, {self.duplicated} duplicated"
         )
 
-    def _pairs(self) -> Iterable[tuple[Outcome[InsertTrace | None], int]]:
+    def _pairs(self) -> Iterable[tuple[Outcome[InsertTrace], int]]:
         return zip(self.outcomes, self.copies)
 
     def _traces(self) -> list[InsertTrace]:
@@ -302,7 +308,7 @@ def _checked(rows: Iterable[Row]) -> Sequence[Row]:
     return rows
 
 
-def _reason(outcome: Outcome[InsertTrace | None]) -> str:
+def _reason(outcome: Outcome[InsertTrace]) -> str:
     if outcome.killed_by is not None:
         named = {number.value: number.name for number in signal.Signals}
         return f"killed by {named.get(outcome.killed_by, f'signal {outcome.killed_by}')}"

@@ -8,19 +8,19 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from contextlib import ExitStack, closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Callable, NamedTuple
 
 from .driver import Database, sqlite3
-from .file_lock import Queue, limit_wait, real_path, timed_out
-from .group_commit import Batch, UndecidedError, execute_grouped
+from .line import WriteLine, real_path, synced, write_turn
 from .settings import Settings, resolve_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
 
 Row = tuple[str]
 
@@ -66,7 +66,7 @@ def connect(database: Database, settings: str | Settings = "default") -> sqlite3
     settings = resolve_settings(settings)
     connection: sqlite3.Connection = sqlite3.connect(
         os.fspath(database),
-        timeout=settings.busy_timeout,
+        timeout=settings.retry or settings.busy_timeout,
         isolation_level="DEFERRED" if settings.transaction == "implicit" else None,
     )
     try:
@@ -113,7 +113,7 @@ def check_database(database: Database, settings: str | Settings = "default") -> 
         raise PermissionError(f"database {path!r} cannot be written")
     settings = resolve_settings(settings)
     check_library(settings)
-    if settings.queue != "none":
+    if settings.line or settings.sync_after:
         real_path(database)
     wanted = settings.journal_mode
     with closing(sqlite3.connect(path)) as connection:
@@ -142,6 +142,7 @@ def create_table(database: Database, settings: str | Settings = "default") -> No
     path = os.fspath(database)
     with closing(connect(path, settings)) as connection:
         try:
+            _limit_wait(connection, time.monotonic() + settings.busy_timeout)
             # Now, not when the workers open the file: a change to WAL does not wait for other connections.
             (journal_mode,) = connection.execute(f"PRAGMA journal_mode = {settings.journal_mode}").fetchone()
             if journal_mode != settings.journal_mode:
@@ -159,11 +160,11 @@ def create_table(database: Database, settings: str | Settings = "default") -> No
 class InsertTrace(NamedTuple):
     """One insert's moments on ``time.monotonic``, and how often it began anew (``concurrent`` only, else 0).
 
-    called to opened: the connection is made.
-    opened to locked: the wait for the write lock, with the statement that takes it (BEGIN, or with ``implicit`` the
-        INSERT, which also reads the schema); with ``concurrent``, which takes it only to commit, the attempts that met
-        a conflict.
-    locked to committed: write and sync.
+    called to opened: the connection is made; nothing where it was kept open.
+    opened to locked: the wait in line, and for the write lock, with the statement that takes it (BEGIN, or with
+        ``implicit`` the INSERT, which also reads the schema); with ``concurrent``, which takes it only to commit, the
+        attempts that met a conflict.
+    locked to committed: write and sync, wherever the sync is done.
     committed to closed: the connection is closed, which in WAL mode checkpoints if no other is open.
     """
 
@@ -185,52 +186,109 @@ def insert_row(database: Database, row: Row, settings: str | Settings = "default
     trace_insert(database, row, settings)
 
 
-def trace_insert(database: Database, row: Row, settings: str | Settings = "default") -> InsertTrace | None:
-    """Do what ``insert_row`` does, and say when each part was done; None with ``grouped``, where others may do it."""
-    settings = resolve_settings(settings)
+def trace_insert(database: Database, row: Row, settings: str | Settings = "default") -> InsertTrace:
+    """Do what ``insert_row`` does, and say when each part was done."""
     called = time.monotonic()
-    if settings.queue == "group":
-        execute_grouped(database, INSERT_ROW, row, settings.busy_timeout)
-        return None
-    with ExitStack() as files:
-        connection = files.enter_context(closing(connect(database, settings)))
-        if settings.queue == "lock":
-            connection.execute(READ_SCHEMA)
-        opened = time.monotonic()
-        if settings.queue == "lock":
-            turn = files.enter_context(closing(Queue(real_path(database))))
-            if not turn.wait(called + settings.busy_timeout):
-                raise timed_out(turn, settings.busy_timeout)
-            limit_wait(connection, called + settings.busy_timeout)
-        retries = 0
-        while True:
-            try:
-                if settings.transaction == "implicit":
-                    connection.execute(INSERT_ROW, row)
-                    locked = time.monotonic()
-                else:
-                    connection.execute(f"BEGIN {settings.transaction}")
-                    locked = time.monotonic()
-                    if settings.queue == "lock":  # SQLite's own wait begins anew with each statement
-                        limit_wait(connection, called + settings.busy_timeout)
-                    connection.execute(INSERT_ROW, row)
-                connection.commit()
-                break
-            except sqlite3.OperationalError as error:
-                late = time.monotonic() - opened >= settings.busy_timeout
-                if late or settings.transaction != "concurrent" or not error_name(error).startswith("SQLITE_BUSY"):
-                    check_library(settings)
-                    raise
+    with open_writer(database, settings) as insert:
+        trace = insert(row)
+    return trace._replace(called=called, closed=time.monotonic())
+
+
+@contextmanager
+def open_writer(database: Database, settings: str | Settings = "default") -> Iterator[Callable[[Row], InsertTrace]]:
+    """A connection that is kept open, and the function that inserts a row over it, as the settings say.
+
+    Each call is a transaction of its own, and returns when the row is acknowledged. What it raises leaves no
+    transaction open.
+    """
+    settings = resolve_settings(settings)
+    with closing(connect(database, settings)) as connection:
+        if settings.line:
+            if settings.synchronous == _built_in_synchronous(settings.journal_mode):  # else it has been read already
+                connection.execute(READ_SCHEMA)  # before the wait, not in the turn
+            with WriteLine(database) as line:
+                yield partial(_insert_in_turn, connection, settings, partial(line.turn, sync=settings.sync_after))
+        elif settings.sync_after:
+            yield partial(_insert_in_turn, connection, settings, lambda _: synced(database))
+        else:
+            yield partial(_insert_alone, connection, settings)
+
+
+def _insert_in_turn(
+    connection: sqlite3.Connection,
+    settings: Settings,
+    turn: Callable[[float], AbstractContextManager[None]],
+    row: Row,
+) -> InsertTrace:
+    called = time.monotonic()
+    timeout = settings.busy_timeout
+    with turn(timeout):
+        has_waited = time.monotonic() - called > timeout / 100
+        if has_waited:  # SQLite's own wait begins anew with each statement
+            _limit_wait(connection, called + timeout)
+        try:
+            trace = _insert_alone(connection, settings, row)
+        finally:
+            if has_waited:  # the next row may wait for as long as ever
+                _limit_wait(connection, time.monotonic() + timeout)
+    done = time.monotonic()
+    return trace._replace(called=called, opened=called, committed=done, closed=done)
+
+
+def _insert_alone(connection: sqlite3.Connection, settings: Settings, row: Row) -> InsertTrace:
+    called = time.monotonic()
+    retries = 0
+    execute: Callable[..., object] = connection.execute
+    if settings.retry:
+        execute = partial(_execute_again, connection, called + settings.busy_timeout)
+    while True:
+        try:
+            if settings.transaction != "implicit":
+                execute(f"BEGIN {settings.transaction}")
+                locked = time.monotonic()
+            execute(INSERT_ROW, row)
+            if settings.transaction == "implicit":
+                locked = time.monotonic()
+            execute("COMMIT")
+            break
+        except BaseException as error:
+            if connection.in_transaction:
                 connection.rollback()
-                retries += 1
-        committed = time.monotonic()
-    return InsertTrace(called, opened, locked, committed, time.monotonic(), retries)
+            if not isinstance(error, sqlite3.Error):
+                raise
+            late = time.monotonic() - called >= settings.busy_timeout
+            if late or settings.transaction != "concurrent" or not error_name(error).startswith("SQLITE_BUSY"):
+                check_library(settings)
+                raise
+            retries += 1
+    done = time.monotonic()
+    return InsertTrace(called, called, locked, done, done, retries)
 
 
-def insert_rows(database: Database, settings: str | Settings, rows: Sequence[Row]) -> None:
-    """Insert the rows one after another, each as ``insert_row`` does."""
-    for row in rows:
-        insert_row(database, row, settings)
+def _execute_again(connection: sqlite3.Connection, deadline: float, sql: str, row: Row | tuple[()] = ()) -> None:
+    """Execute the statement, and again while the database is locked; before each time SQLite has slept once."""
+    while True:
+        try:
+            connection.execute(sql, row)
+            return
+        except sqlite3.OperationalError as error:
+            if time.monotonic() >= deadline or not error_name(error).startswith("SQLITE_BUSY"):
+                raise
+
+
+def _limit_wait(connection: sqlite3.Connection, deadline: float) -> None:
+    """Have SQLite wait for other writers until the deadline, and not longer."""
+    connection.execute(f"PRAGMA busy_timeout = {max(int(1000 * (deadline - time.monotonic())), 0)}")
+
+
+def insert_rows(
+    database: Database, settings: str | Settings, rows: Sequence[Row], *, keep_open: bool = False
+) -> list[InsertTrace]:
+    """Insert the rows one after another, each as ``insert_row`` does, or over one connection that is kept open."""
+    if not keep_open:
+        return [trace_insert(database, row, settings) for row in rows]
+    with open_writer(database, settings) as insert:
+        return [insert(row) for row in rows]
 
 
 def read_then_insert_row(database: Database, row: Row, settings: str | Settings = "default") -> None:
@@ -269,8 +327,8 @@ def library_version() -> tuple[str, str]:
 def warm_up(settings: str | Settings = "default") -> None:
     """Do once all that a first ``insert_row`` does, so that a later one finds everything loaded.
 
-    In a new database, in a folder in memory where there is one with room. With a queue, also what an insert does that
-    waits in vain: behind another's, behind another's group, and behind a group whose leader has let go of it.
+    In a new database, in a folder in memory where there is one with room. With a line, also what an insert does that
+    waits in vain, and one that is called.
     """
     import tempfile  # large, and only this needs it
 
@@ -285,23 +343,13 @@ def warm_up(settings: str | Settings = "default") -> None:
 
 
 def _insert_in_each_way(folder: str, settings: Settings) -> None:
-    with ExitStack() as files:
-        database = real_path(folder) + "/warm.db"
-        create_table(database, settings)
-        insert_row(database, ("warm",), settings)
-        if settings.queue == "none":
-            return
-        hurried = replace(settings, busy_timeout=0.001)
-        queue = files.enter_context(closing(Queue(database)))
-        queue.wait()
-        with suppress(sqlite3.OperationalError):
-            insert_row(database, ("behind another",), hurried)
-        with closing(Batch(database, "-batch", os.O_CREAT | os.O_APPEND)) as group:
-            group.begin()
-            with suppress(sqlite3.OperationalError):
-                insert_row(database, ("behind a group",), hurried)
-        with suppress(sqlite3.OperationalError):
-            insert_row(database, ("behind what is left of it",), hurried)
+    database = os.path.realpath(folder) + "/warm.db"
+    create_table(database, settings)
+    insert_row(database, ("warm",), settings)
+    if settings.line:
+        with write_turn(database), suppress(sqlite3.OperationalError):
+            insert_row(database, ("in vain",), replace(settings, busy_timeout=0.001))
+        insert_row(database, ("warm again",), settings)
 
 
 def row_count(database: Database) -> int:
@@ -344,7 +392,7 @@ def error_name(error: BaseException) -> str:
     name = getattr(error, "sqlite_errorname", None)
     if isinstance(name, str):
         return name
-    if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, (sqlite3.ProgrammingError, UndecidedError)):
+    if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.ProgrammingError):
         message = str(error)
         return next((name for text, name in _NAME_BY_MESSAGE.items() if text in message), "SQLITE_ERROR")
     return type(error).__name__

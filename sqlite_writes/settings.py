@@ -1,4 +1,4 @@
-"""How a worker writes: journal mode, synchronous, busy timeout, transaction mode, queue; and the named combinations.
+"""How a worker writes: journal mode, synchronous, busy timeout, transaction, retry, line; and the named combinations.
 
 Data only: nothing here knows SQL or processes.
 """
@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
 LONGEST_TIMEOUT = 2_000_000  # seconds: SQLite takes a C int of milliseconds
 
-_ALLOWED: Mapping[str, tuple[str, ...]] = {
+_ALLOWED: Mapping[str, tuple[object, ...]] = {
     "journal_mode": ("delete", "wal"),
     "synchronous": ("full", "normal", "off"),
     "transaction": ("implicit", "immediate", "concurrent"),
-    "queue": ("none", "lock", "group"),
+    "line": (True, False),
+    "sync_after": (True, False),
 }
 
 
@@ -33,9 +34,12 @@ class Settings:
         ``"immediate"`` takes it at BEGIN; ``"concurrent"`` takes it only to commit, and begins anew if another commit
         changed the same pages, until the busy timeout is over: ``BEGIN CONCURRENT`` of SQLite's begin-concurrent branch
         (https://sqlite.org/src/doc/begin-concurrent/doc/begin_concurrent.md).
-    queue: ``"none"``; ``"lock"``, where writers stand in line for a lock, with the connection open and
-        the schema read; ``"group"``, where those who stand there share one commit (docs/group_commit.md). With either,
-        the busy timeout limits the whole wait.
+    retry: seconds after which a writer that finds the database locked tries again, each time the same; 0 leaves that to
+        SQLite's busy handler, which sleeps 1, 2, 5, 10, … 100 ms. Either gives up after the busy timeout.
+    line: writers stand in line, with the connection open and the schema read, and write one after another
+        (docs/group_commit.md). The busy timeout limits the whole wait.
+    sync_after: the write-ahead log is synced after the transaction, and after the turn if there is a line, so that the
+        syncs of many overlap. An insert returns when its row is durable, as with ``"full"``.
 
     A value that is not allowed is a ``ValueError`` that names it and what is.
     """
@@ -44,20 +48,30 @@ class Settings:
     synchronous: str = "full"
     busy_timeout: float = 5.0
     transaction: str = "implicit"
-    queue: str = "none"
+    retry: float = 0.0
+    line: bool = False
+    sync_after: bool = False
 
     def __post_init__(self) -> None:
         for field, allowed in _ALLOWED.items():
             value = getattr(self, field)
             if value not in allowed:
-                raise ValueError(f"{field} {value!r} is not one of {', '.join(allowed)}")
+                raise ValueError(f"{field} {value!r} is not one of {', '.join(map(str, allowed))}")
+        check_timeout("busy_timeout", self.busy_timeout)
+        check_timeout("retry", self.retry)
+        if 0 < self.retry < 0.001:
+            raise ValueError(f"retry {self.retry!r} is neither 0 nor a number of seconds from 0.001 on")
         if self.transaction == "concurrent" and self.journal_mode != "wal":
             raise ValueError(f"transaction 'concurrent' needs journal_mode 'wal', not {self.journal_mode!r}")
-        if self.queue != "none" and self.transaction != "immediate":
-            raise ValueError(f"queue {self.queue!r} needs transaction 'immediate', not {self.transaction!r}")
-        if self.queue == "group" and self.synchronous != "full":
-            raise ValueError(f"queue 'group' needs synchronous 'full', not {self.synchronous!r}: it commits for others")
-        check_timeout("busy_timeout", self.busy_timeout)
+        if (self.line or self.retry) and self.transaction != "immediate":
+            raise ValueError(f"a line, or a retry, needs transaction 'immediate', not {self.transaction!r}")
+        if self.line and self.retry:
+            raise ValueError(f"retry {self.retry!r} needs no line: in line nobody tries")
+        if self.sync_after and (self.journal_mode, self.synchronous) != ("wal", "normal"):
+            raise ValueError(
+                f"sync_after needs journal_mode 'wal' and synchronous 'normal', "
+                f"not {self.journal_mode!r} and {self.synchronous!r}"
+            )
 
 
 def check_timeout(name: str, timeout: float) -> None:
@@ -73,12 +87,23 @@ SETTINGS: dict[str, Settings] = {
     "wal": Settings(journal_mode="wal"),
     # The usual advice in full. No sync at a commit: the last commits may be gone after a power loss.
     "wal-normal": Settings(journal_mode="wal", synchronous="normal", transaction="immediate"),
+    # Tries again every millisecond, where SQLite sleeps ever longer: what Rails does since 7.1.
+    "fair": Settings(journal_mode="wal", transaction="immediate", retry=0.001),
     # Only a longer timeout: the errors go, the slow tail stays.
     "patient": Settings(busy_timeout=60.0, transaction="immediate"),
-    # One at a time, nearly in the order of their coming: who lets go of the lock wakes the next.
-    "queued": Settings(journal_mode="wal", busy_timeout=60.0, transaction="immediate", queue="lock"),
-    # Those who wait together share one commit and one sync.
-    "grouped": Settings(journal_mode="wal", busy_timeout=60.0, transaction="immediate", queue="group"),
+    # The sync after the transaction, and no line: the syncs of many overlap, and nothing lies beside the database.
+    "synced": Settings(journal_mode="wal", synchronous="normal", transaction="immediate", sync_after=True),
+    # One at a time, in the order of their coming, each with its sync within its turn.
+    "queued": Settings(journal_mode="wal", busy_timeout=60.0, transaction="immediate", line=True),
+    # The same with the sync after the turn: the next one writes while this one syncs.
+    "grouped": Settings(
+        journal_mode="wal",
+        synchronous="normal",
+        busy_timeout=60.0,
+        transaction="immediate",
+        line=True,
+        sync_after=True,
+    ),
     # Writers that wait for each other only to commit. Only where the linked SQLite knows it; see check_library.
     "concurrent": Settings(journal_mode="wal", transaction="concurrent"),
 }

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from sqlite_writes.database import InsertTrace
 
 
-def returned(started: float, ended: float) -> Outcome[InsertTrace | None]:
+def returned(started: float, ended: float) -> Outcome[InsertTrace]:
     return Outcome("returned", pid=1, ready=0.0, started=started, ended=ended)
 
 
@@ -144,7 +144,7 @@ def test_rows_one_after_another_that_cannot_be_inserted_have_no_time(database: s
 
 
 def test_times_and_overlap_are_derived_from_the_outcomes() -> None:
-    outcomes: tuple[Outcome[InsertTrace | None], ...] = (
+    outcomes: tuple[Outcome[InsertTrace], ...] = (
         returned(10.0, 11.0),
         returned(10.5, 14.0),
         returned(11.0, 11.5),
@@ -169,7 +169,7 @@ def test_a_burst_in_which_nothing_ended_has_no_times() -> None:
 
 
 def test_a_row_that_vanished_although_it_was_there_before_is_lost() -> None:
-    outcomes: tuple[Outcome[InsertTrace | None], ...] = (
+    outcomes: tuple[Outcome[InsertTrace], ...] = (
         returned(1.0, 2.0),
         Outcome("killed", pid=1, killed_by=40, ready=0.0),
     )

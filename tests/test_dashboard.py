@@ -520,7 +520,7 @@ def test_the_table_in_the_terminal_cuts_no_number(capsys: pytest.CaptureFixture[
 
     from dashboard.answer import print_answers
 
-    names = ["default", "wal", "wal-normal", "patient", "queued", "grouped"]
+    names = ["default", "wal", "wal-normal", "patient", "fair", "synced", "queued", "grouped"]
     answer = Answer("env", "3.12", cells={name: {1000: Cell(139.5, 0.0)} for name in names})
     answer.cells["the naive way"] = {1000: Cell(0.0, 485.5)}
     print_answers([answer], "", Console(width=80))

@@ -333,6 +333,18 @@ def test_cells_without_a_number_say_so_and_are_not_drawn_as_zero(site: str, brow
         assert page.get_by_text("Benchmark failed: wal at 500.").is_visible()
 
 
+def test_every_line_has_a_colour_and_dashes_of_its_own_however_many_there_are(site: str, browser: Browser) -> None:
+    with opened(browser) as page:
+        show(page, f"{site}/")
+        styles = page.evaluate("[...Array(12).keys()].map(place => [colour(place), dashes(place).join()])")
+        assert [len(set(kind)) for kind in zip(*styles, strict=True)] == [12, 12]
+        drawn = page.eval_on_selector_all(
+            "#lines .sample line",
+            "lines => lines.map(line => getComputedStyle(line).stroke + getComputedStyle(line).strokeDasharray)",
+        )
+        assert len(set(drawn)) == len(drawn) == len(SETTINGS)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_is_wider_than_a_narrow_screen(site: str, browser: Browser, scheme: Any) -> None:
     with opened(browser, viewport={"width": 360, "height": 700}, color_scheme=scheme) as page:

@@ -7,10 +7,11 @@ import sqlite3
 import sys
 import threading
 import time
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,13 +23,17 @@ from sqlite_writes import (
     generate_example_rows,
     insert_row,
     insert_rows_in_parallel,
+    open_writer,
     pool_map,
     row_count,
+    write_turn,
 )
 from sqlite_writes import database as database_module
 from sqlite_writes.cost import _every_connection
-from sqlite_writes.database import check_library, connect, count_rows, read_then_insert_row, trace_insert
-from sqlite_writes.group_commit import UndecidedError
+from sqlite_writes.database import check_library, connect, count_rows, insert_rows, read_then_insert_row, trace_insert
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def ask(database: str, question: str) -> list[tuple[object, ...]]:
@@ -85,7 +90,13 @@ def test_a_connection_writes_as_the_settings_say(name: str, database: str) -> No
         (synchronous,) = connection.execute("PRAGMA synchronous").fetchone()
         (timeout,) = connection.execute("PRAGMA busy_timeout").fetchone()
     assert {"off": 0, "normal": 1, "full": 2}[settings.synchronous] == synchronous
-    assert timeout == 1000 * settings.busy_timeout
+    assert timeout == 1000 * (settings.retry or settings.busy_timeout)
+
+
+def test_a_grouped_connection_leaves_the_sync_of_a_commit_to_what_comes_after_it(database: str) -> None:
+    for name, level in (("grouped", 1), ("synced", 1), ("queued", 2), ("fair", 2)):
+        with closing(connect(database, name)) as connection:
+            assert connection.execute("PRAGMA synchronous").fetchone() == (level,), name
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -102,6 +113,7 @@ def test_an_inserted_row_is_there_by_the_transaction_asked_for_and_its_connectio
     transaction = SETTINGS[name].transaction
     begins = [statement.strip().upper() for statement in statements if statement.startswith("BEGIN")]
     assert begins == ["BEGIN DEFERRED" if transaction == "implicit" else f"BEGIN {transaction.upper()}"]
+    assert statements[-1] == "COMMIT"
 
 
 def skip_unless_known(name: str) -> None:
@@ -123,7 +135,7 @@ def test_a_sqlite_without_begin_concurrent_is_said_to_lack_it(database: str) -> 
         pytest.skip("this SQLite has it")
 
 
-@pytest.mark.parametrize("settings", ["default", "wal-normal"])
+@pytest.mark.parametrize("settings", ["default", "wal-normal", "fair", "synced", "queued", "grouped"])
 def test_an_inserts_moments_are_in_order_and_the_wait_is_where_it_was(settings: str, database: str) -> None:
     create_table(database, settings)
     with closing(sqlite3.connect(database, check_same_thread=False)) as writer:
@@ -138,7 +150,6 @@ def test_an_inserts_moments_are_in_order_and_the_wait_is_where_it_was(settings: 
         timer.start()
         trace = trace_insert(database, ("x",), settings)
         timer.join()
-    assert trace is not None
     assert trace.called <= trace.opened <= released[0] <= trace.locked <= trace.committed <= trace.closed
     assert trace.retries == 0
 
@@ -151,22 +162,19 @@ def test_a_concurrent_insert_whose_commit_conflicts_begins_again(
 
     class Conflicting(sqlite3.Connection):
         def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+            if sql == "COMMIT":
+                commits.append(self.in_transaction)
+                if len(commits) == 1:
+                    error = sqlite3.OperationalError("database is locked")
+                    error.__dict__.update(sqlite_errorname="SQLITE_BUSY_SNAPSHOT")
+                    raise error
             return super().execute(sql.replace("BEGIN concurrent", "BEGIN IMMEDIATE"), *parameters)
-
-        def commit(self) -> None:
-            commits.append(self.in_transaction)
-            if len(commits) == 1:
-                error = sqlite3.OperationalError("database is locked")
-                error.__dict__.update(sqlite_errorname="SQLITE_BUSY_SNAPSHOT")
-                raise error
-            super().commit()
 
     create_table(database, "concurrent")
     connect_plainly = sqlite3.connect
     monkeypatch.setattr(sqlite3, "connect", partial(connect_plainly, factory=Conflicting))
     trace = trace_insert(database, ("x",), "concurrent")
     monkeypatch.undo()
-    assert trace is not None
     assert (trace.retries, commits) == (1, [True, True])
     assert ask(database, "SELECT msg FROM messages") == [("x",)]
 
@@ -188,6 +196,86 @@ def test_the_connection_is_closed_when_the_insert_fails(database: str) -> None:
             insert_row(database, ("x",), Settings(busy_timeout=0))
     assert open_files(database) == []  # SQLite keeps a closed file open while another connection here holds its lock
     assert error_name(caught.value) == "SQLITE_BUSY"
+
+
+@contextmanager
+def held(database: str) -> Iterator[sqlite3.Connection]:
+    """A connection in a transaction that writes."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        yield writer
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_writer_that_is_kept_open_goes_on_after_an_insert_that_failed(name: str, database: str) -> None:
+    skip_unless_known(name)
+    settings = replace(SETTINGS[name], busy_timeout=0.05)
+    create_table(database, settings)
+    with open_writer(database, settings) as insert:
+        insert(("one",))
+        with held(database), pytest.raises(sqlite3.OperationalError) as caught:
+            insert(("in vain",))
+        assert error_name(caught.value) == "SQLITE_BUSY"
+        for unfit in (object(), "\ud800"):  # the second is raised by Python, not by SQLite
+            with pytest.raises((sqlite3.Error, UnicodeEncodeError)):
+                insert((unfit,))  # type: ignore[arg-type]
+            with held(database):  # so no transaction was left open
+                pass
+        traces = [insert((message,)) for message in ("two", "three")]
+    assert ask(database, "SELECT msg FROM messages") == [("one",), ("two",), ("three",)]
+    assert open_files(database) == []
+    for trace in traces:
+        assert trace.called == trace.opened <= trace.locked <= trace.committed <= trace.closed
+
+
+def test_a_writer_that_is_kept_open_waits_as_long_as_ever_after_a_long_wait_in_line(database: str) -> None:
+    settings = replace(SETTINGS["grouped"], busy_timeout=1.0)
+    create_table(database, settings)
+    has_turn = threading.Event()
+
+    def hold() -> None:
+        with write_turn(database):
+            has_turn.set()
+            time.sleep(0.8)
+
+    holder = threading.Thread(target=hold)
+    with open_writer(database, settings) as insert:
+        holder.start()
+        has_turn.wait()
+        insert(("after a long wait",))
+        holder.join()
+        with held(database):  # by one who knows of no line
+            started = time.monotonic()
+            with pytest.raises(sqlite3.OperationalError):
+                insert(("in vain",))
+            assert time.monotonic() - started > 0.9
+
+
+@pytest.mark.parametrize("keep_open", [True, False])
+def test_rows_are_inserted_one_after_another(keep_open: bool, database: str) -> None:
+    create_table(database, "grouped")
+    rows = generate_example_rows(5)
+    connections: list[sqlite3.Connection] = []
+    with _every_connection(connections.append):
+        traces = insert_rows(database, "grouped", rows, keep_open=keep_open)
+    assert len(connections) == (1 if keep_open else 5)
+    assert ask(database, "SELECT msg FROM messages") == rows
+    assert all(trace.called < trace.locked < trace.committed <= trace.closed for trace in traces)
+
+
+def test_fair_tries_again_every_millisecond_and_gives_up_after_the_busy_timeout(database: str) -> None:
+    settings = replace(SETTINGS["fair"], busy_timeout=0.5)
+    create_table(database, settings)
+    begins: list[str] = []
+    with held(database), _every_connection(lambda connection: connection.set_trace_callback(begins.append)):
+        started = time.monotonic()
+        with pytest.raises(sqlite3.OperationalError) as caught:
+            insert_row(database, ("x",), settings)
+        assert 0.5 <= time.monotonic() - started < 2
+    assert error_name(caught.value) == "SQLITE_BUSY"
+    assert 20 < sum(statement.startswith("BEGIN") for statement in begins) <= 500  # each began once, and slept
+    insert_row(database, ("y",), settings)
+    assert ask(database, "SELECT msg FROM messages") == [("y",)]
 
 
 def test_rows_are_counted_by_row(database: str) -> None:
@@ -219,8 +307,6 @@ def test_errors_have_sqlites_names_with_and_without_pythons_help() -> None:
     assert error_name(sqlite3.OperationalError("database '/a': disk I/O error")) == "SQLITE_IOERR"
     assert error_name(sqlite3.OperationalError("no such table: x")) == "SQLITE_ERROR"
     assert error_name(OSError("x")) == "OSError"
-    undecided = UndecidedError("who knows: database is locked")  # whoever takes it for that inserts twice
-    assert error_name(undecided) == "UndecidedError"
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="the extended code is not handed on before Python 3.11")

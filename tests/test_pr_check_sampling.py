@@ -21,7 +21,7 @@ import pytest
 from pr_check import sampler, sampling
 from pr_check.cells import COSTS, FAILURES, PROMISES, TIMES, Cell
 from pr_check.errors import SetUpError
-from pr_check.mutants import MUTANTS, Mutant
+from pr_check.mutants import MUTANTS, Mutant, _before
 from pr_check.sampling import CONFIRMING_BURSTS, LOOKS, Sampling, Series, has_failed
 from pr_check.side import SAMPLES_PER_SAMPLER, Side
 from pr_check.verdict import UNITS, judge_evidence
@@ -80,7 +80,7 @@ def ask(side: Side, cell: Cell) -> dict[str, Any]:
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_the_place_of_every_mutant_is_there(mutant: Mutant) -> None:
     text = (PROJECT / mutant.file).read_text()
-    assert mutant.old in text
+    assert text.count(mutant.old) == 1
     compile(text.replace(mutant.old, mutant.new, 1), mutant.file, "exec")
 
 
@@ -96,9 +96,11 @@ def test_every_kind_of_sample(sides: Callable[..., Side]) -> None:
         assert (value["attempted"], value["failed"], value["lost"], value["duplicated"]) == (attempted, 0, 0, 0)
     assert ask(side, FAILURES[0]) == {"failed": 0, "lost": 0}
     promised = ask(side, PROMISES[5])
-    assert promised["rows kept of 2"] == 2
-    assert promised["wait for a queue"] >= 0.3
-    assert promised["commits of 8 rows that wait together"] < 8
+    assert promised["rows kept of 2"] == promised["synchronous"] == 2
+    assert promised["wait in line"] >= 0.3
+    assert promised["synchronous of rows that wait together"] == 2
+    assert not promised["rows that wait together have a sync each"]
+    assert ask(side, PROMISES[4])["rows that wait together have a sync each"]  # SQLite's own
     assert ask(side, COSTS[1]).keys() == UNITS.keys()  # an accepted cost is one of these
     counted = ask(side, PROMISES[-1])
     assert counted["three rows dropped, as counted"]["lost"] == 3
@@ -142,19 +144,17 @@ FEW = Cell("few", "queued", "bursts", {"workers": 3, "settings": "queued", "stor
 def test_what_becomes_of_a_row_in_one_of_many_bursts_is_counted(
     name: str, instead: str, expected: dict[str, Any], sides: Callable[..., Side]
 ) -> None:
-    called = "    called = time.monotonic()\n"
-    value = ask(sides(Mutant(name, "sqlite_writes/database.py", called, f"    {instead}\n{called}", "", "")), FEW)
+    value = ask(sides(Mutant(name, "sqlite_writes/database.py", *_before(instead), "", "")), FEW)
     assert value["attempted"] == 9
     assert {key: value[key] for key in expected} == expected
     assert ("RuntimeError: on purpose" in value["traceback"]) == (name == "raises")
 
 
 def test_both_sides_take_their_bursts_in_turns_and_do_not_overlap(sides: Callable[..., Side]) -> None:
-    insert = "    called = time.monotonic()\n"
 
     def noting(name: str) -> Side:
         note = f"open(os.environ['SQLITE_WRITES_FOLDER'] + '/control', 'a').write({name!r})"
-        return sides(Mutant("", "sqlite_writes/database.py", insert, f"    {note}\n{insert}", "", ""))
+        return sides(Mutant("", "sqlite_writes/database.py", *_before(note), "", ""))
 
     base, head = noting("b"), noting("h")
     series = Series(replace(FEW, arguments={**FEW.arguments, "count": 6}))
@@ -301,9 +301,15 @@ def test_where_both_hang_in_an_exact_sample_it_is_tried_again_and_each_had_its_w
         ("a shorter timeout", {"COSTS": (), "PROMISES": PROMISES[:1]}),
         ("a connection not closed", {"COSTS": (), "PROMISES": PROMISES[:1]}),
         ("a connection not closed after an error", {"COSTS": (), "PROMISES": PROMISES[:1]}),
-        ("a shared commit that does not sync", {"COSTS": (), "PROMISES": PROMISES[5:6]}),
+        ("a sync after the turn that is left out", {"COSTS": (), "PROMISES": PROMISES[5:6]}),
+        ("a sync after the transaction that is left out", {"COSTS": (), "PROMISES": PROMISES[7:8]}),
+        ("a sync taken for ours that began before our commit", {"COSTS": (), "PROMISES": PROMISES[5:6]}),
+        ("a sync for each who waits", {"COSTS": (), "PROMISES": PROMISES[5:6]}),
+        ("a line that is not waited in", {"COSTS": (), "PROMISES": PROMISES[4:5]}),
+        ("a line that is waited in for too long", {"COSTS": (), "PROMISES": PROMISES[4:5]}),
+        ("a line's error of another kind", {"COSTS": (), "PROMISES": PROMISES[4:5]}),
         ("a retry that drops the row", {"COSTS": (), "PROMISES": PROMISES[:1]}),
-        ("a group that is none", {"COSTS": (), "PROMISES": PROMISES[5:6]}),
+        ("a turn that is kept to the end of the sync", {"COSTS": (), "PROMISES": PROMISES[5:6]}),
         ("lost rows not counted", {"COSTS": (), "PROMISES": PROMISES[-1:]}),
     ],
 )
@@ -349,9 +355,8 @@ def test_a_row_lost_where_it_is_read_first_is_counted(sides: Callable[..., Side]
 def test_a_disk_that_fills_during_a_burst_is_no_failure_of_its_rows(
     sides: Callable[..., Side], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    called = "    called = time.monotonic()\n"
-    full = f"{called}    raise sqlite3.OperationalError('database or disk is full')\n"
-    side = sides(Mutant("", "sqlite_writes/database.py", called, full, "", ""))
+    full = "raise sqlite3.OperationalError('database or disk is full')"
+    side = sides(Mutant("", "sqlite_writes/database.py", *_before(full), "", ""))
     assert ask(side, FEW)["errors"] == {"SQLITE_FULL": 9}  # there is room: it is what the commit does
     monkeypatch.setattr("pr_check.side.SPACE_IN_USE", 10**18)
     with pytest.raises(SetUpError, match=r"the disk of .*databases' is full"):

@@ -32,9 +32,10 @@ PROMISE: dict[str, Any] = {
     "wait for a lock": 0.3,
     "error behind a lock": "SQLITE_BUSY",
     "connections left open": 0,
-    "files left beside the database": ["-queue"],
+    "files left beside the database": ["-write-line"],
     "rows kept of 2": 2,
     "seconds until all had their turn": 0.0,
+    "rows that wait together have a sync each": False,
     "statements": ["BEGIN", "INSERT", "COMMIT"],
     "schema": ["CREATE TABLE messages (msg)"],
 }
@@ -200,10 +201,11 @@ def test_the_statement_that_came_is_named() -> None:
         ({"wait_for_a_lock": 3.3}, "busy timeout is not kept"),
         ({"error_behind_a_lock": "no error"}, "ends in another way"),
         ({"connections_left_open": 1}, "does not close"),
-        ({"files_left_beside_the_database": ["-queue", "-wal"]}, "other files"),
+        ({"files_left_beside_the_database": ["-write-line", "-wal"]}, "other files"),
         ({"rows_kept_of_2": 1}, "not in the table exactly once"),
         ({"busy_timeout": None}, "shorter time"),
-        ({"seconds_until_all_had_their_turn": 0.4}, "does not wake the next"),
+        ({"seconds_until_all_had_their_turn": 0.4}, "does not call the next"),
+        ({"rows_that_wait_together_have_a_sync_each": True}, "no longer share a sync"),
     ],
 )
 def test_a_broken_promise_is_a_failure(broken: dict[str, Any], cause: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from sqlite_writes import SETTINGS, Settings
@@ -26,7 +28,12 @@ def test_unknown_settings_list_the_known_ones(unknown: object) -> None:
         ("journal_mode", "memory"),
         ("synchronous", "FULL"),
         ("transaction", None),
-        ("queue", "lines"),
+        ("line", "yes"),
+        ("line", None),
+        ("sync_after", 2),
+        ("retry", -0.001),
+        ("retry", float("nan")),
+        ("retry", "1"),
         ("busy_timeout", -1),
         ("busy_timeout", float("nan")),
         ("busy_timeout", "5"),
@@ -35,19 +42,47 @@ def test_unknown_settings_list_the_known_ones(unknown: object) -> None:
 )
 def test_a_value_that_is_not_allowed_is_named(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"^{field} {value!r} is not "):
-        Settings(**{field: value})  # type: ignore[arg-type]
+        Settings(**{"transaction": "immediate", field: value})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"queue": "lock"}, "queue 'lock' needs transaction 'immediate', not 'implicit'"),
+        ({"line": True}, "a line, or a retry, needs transaction 'immediate', not 'implicit'"),
         (
-            {"queue": "group", "transaction": "immediate", "synchronous": "normal"},
-            "queue 'group' needs synchronous 'full', not 'normal': it commits for others",
+            {"retry": 0.5, "transaction": "implicit"},
+            "a line, or a retry, needs transaction 'immediate', not 'implicit'",
         ),
+        (
+            {"retry": 0.5, "transaction": "concurrent", "journal_mode": "wal"},
+            "a line, or a retry, needs transaction 'immediate', not 'concurrent'",
+        ),
+        (
+            {"line": True, "retry": 0.5, "transaction": "immediate"},
+            "retry 0.5 needs no line: in line nobody tries",
+        ),
+        (
+            {"sync_after": True, "synchronous": "normal"},
+            "sync_after needs journal_mode 'wal' and synchronous 'normal', not 'delete' and 'normal'",
+        ),
+        (
+            {"sync_after": True, "journal_mode": "wal"},
+            "sync_after needs journal_mode 'wal' and synchronous 'normal', not 'wal' and 'full'",
+        ),
+        ({"transaction": "concurrent"}, "transaction 'concurrent' needs journal_mode 'wal', not 'delete'"),
     ],
 )
-def test_a_queue_with_settings_that_it_cannot_keep_is_refused(values: dict[str, str], message: str) -> None:
+def test_values_that_do_not_go_together_are_refused_in_one_line(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}$"):
-        Settings(**values)  # type: ignore[arg-type]
+        Settings(**values)
+
+
+def test_a_line_goes_with_every_synchronous_and_journal_mode_that_is_immediate() -> None:
+    for journal_mode in ("delete", "wal"):
+        for synchronous in ("full", "normal", "off"):
+            assert Settings(journal_mode, synchronous, transaction="immediate", line=True).line
+
+
+def test_the_named_settings_that_promise_a_durable_row_sync_it() -> None:
+    for name in ("default", "wal", "patient", "fair", "synced", "queued", "grouped", "concurrent"):
+        assert SETTINGS[name].synchronous == "full" or SETTINGS[name].sync_after, name

@@ -238,11 +238,8 @@ def test_a_cells_metrics_come_from_the_same_bursts(settings: str, bench_folder: 
     assert slowest == of(cell.track_p99_insert(5, settings)) == [max(report["insert_times"]) for report in kept]
     assert all(longest <= report["burst_time"] for longest, report in zip(slowest, kept))
     parts = [cell.track_open, cell.track_wait_for_the_lock, cell.track_write_and_sync, cell.track_close]
-    if settings == "grouped":  # others may do them
-        assert all(math.isnan(part(5, settings)) for part in parts)  # type: ignore[arg-type]
-    else:
-        for first_to_last in zip(*(of(part(5, settings)) for part in parts)):
-            assert 0 < sum(first_to_last) < 4 * max(slowest)
+    for first_to_last in zip(*(of(part(5, settings)) for part in parts)):
+        assert 0 < sum(first_to_last) < 4 * max(slowest)
     assert all(factor > 0 for factor in of(cell.track_contention_factor(5, settings)))
     assert of(cell.track_start_spread(5, settings)) == [report["start_spread"] for report in kept]
     assert all(1 <= peak <= 5 for peak in of(cell.track_peak_in_flight(5, settings)))
@@ -322,24 +319,32 @@ def test_ten_thousand_rows_are_as_many_as_it_says(
 
 
 @pytest.mark.parametrize("settings", common.SETTINGS)
-def test_sustained_writing(settings: str, bench_folder: Path, few: None) -> None:
+@pytest.mark.parametrize(("kind", "each"), [(sustained.SustainedWriting, 10), (sustained.SustainedKeptOpen, 40)])
+def test_sustained_writing(
+    kind: type[sustained._Sustained], each: int, settings: str, bench_folder: Path, few: None
+) -> None:
     usable(settings)
-    cell = sustained.SustainedWriting()
-    cell.setup(settings)
+    cell = kind()
+    cell.setup(settings)  # type: ignore[attr-defined]
     slowest = of(cell.track_slowest_writer(settings))
-    rows = 5 * sustained.ROWS
-    for per_row, writer, unfairness in zip(
-        of(cell.track_time_per_row(settings)), slowest, of(cell.track_unfairness(settings))
+    rows = 5 * each
+    for per_row, writer, unfairness, insert in zip(
+        of(cell.track_time_per_row(settings)),
+        slowest,
+        of(cell.track_unfairness(settings)),
+        of(cell.track_p99_insert(settings)),
     ):
         assert 0 < writer / rows <= per_row  # the last to end began when or after the first did; divided, as per_row is
         assert unfairness >= 1
+        assert 0 < insert < writer
     assert list((bench_folder / "databases").iterdir()) == []
 
 
 def test_sustained_writing_counts_its_rows(bench_folder: Path, few: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite_writes, "row_count", lambda _: 7)
-    with pytest.raises(RuntimeError, match="7 of 50 rows are there"):
-        sustained.SustainedWriting().setup("wal-normal")
+    for kind, rows in ((sustained.SustainedWriting, 50), (sustained.SustainedKeptOpen, 200)):
+        with pytest.raises(RuntimeError, match=f"7 of {rows} rows are there"):
+            kind().setup("wal-normal")
 
 
 def test_the_pool_beside_a_plain_one(few: None) -> None:

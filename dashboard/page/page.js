@@ -6,7 +6,6 @@ const version = document.body.dataset.version;
 const element = (id) => document.getElementById(id);
 const PICTURES = ["track_failed_rows", "track_lost_rows", "time_burst", "track_contention_factor", "track_slowest_insert",
   "track_p99_insert"];
-const DASHES = [[], [8, 4], [2, 3], [12, 3, 2, 3], [4, 4], [16, 4], [6, 2, 2, 2, 2, 2]];
 const BASELINE = "the naive way";
 let index;
 let view;
@@ -160,18 +159,36 @@ function choose(event) {
 
 const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const settingsOf = (data) => [...new Set(data.cells.map((cell) => cell.settings))].filter((name) => name !== BASELINE);
-const colour = (place) => style(`--line-${place % DASHES.length}`);
+
+// A line's colour and dashes by its place among all, so that as many as there are differ in both. The golden angle takes
+// each hue far from those before it. A dash is long, middle or short, and after every third line one dot more follows it.
+const hue = (place) => Math.round(210 + place * 137.508) % 360;
+const colour = (place) => `hsl(${hue(place)} ${style("--line-saturation")} ${style("--line-lightness")})`;
+const dashes = (place) =>
+  (place === 0 ? [] : [[16, 9, 4][place % 3], 4, ...Array(Math.floor(place / 3)).fill([2, 4]).flat()]);
+
+function sampleOf(place) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const line = document.createElementNS(made.namespaceURI, "line");
+  for (const [key, value] of Object.entries({ x2: "100%", y1: 2, y2: 2, "stroke-dasharray": dashes(place).join(" ") })) {
+    line.setAttribute(key, value);
+  }
+  made.setAttribute("class", "sample");
+  made.setAttribute("aria-hidden", "true");
+  made.style.setProperty("--hue", hue(place));
+  made.append(line);
+  return made;
+}
 
 function showPictures() {
   const names = settingsOf(view.data);
   const boxes = names.map((name, place) => {
-    const sample = make("span", { class: `sample line-${place % DASHES.length}`, "aria-hidden": "true" });
     const toggle = (event) => {
       if (event.target.checked) hidden.delete(name);
       else hidden.add(name);
       drawPictures();
     };
-    return make("label", {}, make("input", { type: "checkbox", checked: !hidden.has(name), onchange: toggle }), sample, name);
+    return make("label", {}, make("input", { type: "checkbox", checked: !hidden.has(name), onchange: toggle }), sampleOf(place), name);
   });
   element("lines").replaceChildren(make("legend", {}, "Lines"), ...boxes);
   drawPictures();
@@ -220,7 +237,7 @@ function draw(place, readout, metric, workers, shown, told, names) {
   const series = shown.map((settings) => ({
     label: settings,
     stroke: colour(names.indexOf(settings)),
-    dash: DASHES[names.indexOf(settings) % DASHES.length],
+    dash: dashes(names.indexOf(settings)),
     width: 2,
     points: { show: true, size: 6, fill: colour(names.indexOf(settings)) },
   }));
