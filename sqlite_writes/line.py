@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import lru_cache
 from io import FileIO
 from typing import TYPE_CHECKING
-from weakref import WeakSet
+from weakref import ref
 
 from .driver import Database, sqlite3
 from .settings import check_timeout
@@ -146,10 +146,10 @@ class _Place:
     def __init__(self, database: str) -> None:
         self.database, self.path = database, database + "-write-line"
         self.log = _Log(database)
-        _places.add(self)
 
     def enter(self, deadline: float) -> None:
         """Wait until it is our turn; ``TimeoutError`` if that was not so by the deadline."""
+        _places[id(self)] = ref(self)
         self.before = self.log.look()
         while True:
             if self.file is None:
@@ -234,6 +234,7 @@ class _Place:
 
     def forget(self) -> None:
         """Close all files, and leave the lock to whoever else has them open."""
+        _places.pop(id(self), None)
         try:
             self._close_file()
         finally:
@@ -353,12 +354,15 @@ class _Place:
 
 
 # A process that is forked has all files of its parent, and with them the parent's turn, until it closes them.
-_places: WeakSet[_Place] = WeakSet()
+# Without a callback, in which a Ctrl-C would be swallowed.
+_places: dict[int, ref[_Place]] = {}
 
 
 def _forget_all() -> None:
-    for place in list(_places):
-        place.forget()
+    for known in list(_places.values()):
+        place = known()
+        if place is not None:
+            place.forget()
 
 
 if hasattr(os, "register_at_fork"):
