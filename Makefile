@@ -28,6 +28,7 @@ history: ## measure the last COMMITS commits (5 unless given) with the quick set
 history: RANGE := HASHFILE:.asv/commits --skip-existing-successful
 
 # DISK=slow measures as on a disk of 1,000 write operations a second, as a machine of its own, named slow-disk.
+$(if $(filter-out slow,$(DISK)),$(error DISK=$(DISK) is not slow, the only other disk))
 MACHINE := $(if $(filter slow,$(DISK)),slow-disk)
 SLOWLY := $(if $(MACHINE),$(BIN)/python experiments/slow_disk.py)
 

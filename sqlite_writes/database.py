@@ -328,7 +328,7 @@ def warm_up(settings: str | Settings = "default") -> None:
     """Do once all that a first ``insert_row`` does, so that a later one finds everything loaded.
 
     In a new database, in a folder in memory where there is one with room. With a line, also what an insert does that
-    waits in vain, and one that is called.
+    waits in vain.
     """
     import tempfile  # large, and only this needs it
 

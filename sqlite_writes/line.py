@@ -36,9 +36,9 @@ _SHARED = re.compile(
     "|(fuse[.])?(glusterfs|grpcfuse|osxfs|sshfs|vmhgfs-fuse)"
 )
 
-# The file begins with its name, then where the line begins, the note of the last sync, and which log has a hole: a sync
-# of it failed, and SQLite would recover it only up to there. Then an address for each
-# writer that had to wait, in the order of their coming; of one who waits no longer, zeros.
+# The file begins with its name, where the line begins, the note of the last sync, and the log that has a hole. A sync of
+# that log failed, and SQLite would recover it only up to there. Then comes the address of each writer that had to wait,
+# in the order of their coming. Zeros stand for one that waits no longer.
 _MAGIC = b"sqlite-writes 1\n"
 _HEAD = struct.Struct("<Q")
 _NOTE = struct.Struct("<16sddd")
@@ -84,7 +84,7 @@ class _Log:
         """See to it that what is open is what is there; what differs, as a rule, when something was written.
 
         A log that is gone was checkpointed, and so synced, by who removed it: SQLite's last connection, as it closed
-        (https://sqlite.org/wal.html#the_wal_file).
+        (https://sqlite.org/wal.html).
         """
         found = self.there()
         if found is None or (found.st_dev, found.st_ino) != self.identity:
@@ -179,7 +179,7 @@ class _Place:
         return wrote
 
     def _call_the_next(self) -> None:
-        """Call the first in line who hears it, and cut off the addresses before it, now and then in earnest."""
+        """Call the first in line who hears it. Pass over those before it, and shorten the file when it has grown."""
         file = self._fileno()
         head = first = _head(file)
         while (address := os.pread(file, len(_NOBODY), first)) and not self._call(address):
@@ -353,8 +353,8 @@ class _Place:
             os.pwrite(self._fileno(), note + crc32(note).to_bytes(4, "little"), _NOTE_AT)
 
 
-# A process that is forked has all files of its parent, and with them the parent's turn, until it closes them.
-# Without a callback, in which a Ctrl-C would be swallowed.
+# A process that is forked has all files of its parent, and with them the parent's turn, until it closes them. The
+# references have no callback, since a Ctrl-C within one would be swallowed.
 _places: dict[int, ref[_Place]] = {}
 
 

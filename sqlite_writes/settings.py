@@ -87,7 +87,7 @@ SETTINGS: dict[str, Settings] = {
     "wal": Settings(journal_mode="wal"),
     # The usual advice in full. No sync at a commit: the last commits may be gone after a power loss.
     "wal-normal": Settings(journal_mode="wal", synchronous="normal", transaction="immediate"),
-    # Tries again every millisecond, where SQLite sleeps ever longer: what Rails does since 7.1.
+    # Tries again every millisecond, where SQLite sleeps ever longer: Rails' remedy.
     "fair": Settings(journal_mode="wal", transaction="immediate", retry=0.001),
     # Only a longer timeout: the errors go, the slow tail stays.
     "patient": Settings(busy_timeout=60.0, transaction="immediate"),

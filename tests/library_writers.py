@@ -70,7 +70,7 @@ class _Sqlite3(Writer):
     """The standard library's module."""
 
     def __init__(self, database: str) -> None:
-        self.connection = sqlite3.connect(database)
+        self.connection: Any = sqlite3.connect(database)
         self.connection.create_function("shout", 1, shout)
         _set_pragmas(self.connection)
 
@@ -80,21 +80,21 @@ class _Sqlite3(Writer):
             yield
 
     def add_parent(self, message: str) -> int:
-        rowid = self.connection.execute(PARENT, (message,)).lastrowid
-        assert rowid is not None
+        rowid: int = self.connection.execute(PARENT, (message,)).lastrowid
         return rowid
 
     def add_child(self, parent: int, message: str) -> None:
         self.connection.execute(CHILD, (parent, message))
 
     def execute(self, sql: str, *parameters: str) -> list[tuple[Any, ...]]:
-        return self.connection.execute(sql, parameters).fetchall()
+        rows: list[tuple[Any, ...]] = self.connection.execute(sql, parameters).fetchall()
+        return rows
 
     def close(self) -> None:
         self.connection.close()
 
 
-class _Apsw(Writer):
+class _Apsw(_Sqlite3):
     """SQLite as it is in C: no transaction but one's own, and no busy timeout unless asked for."""
 
     def __init__(self, database: str) -> None:
@@ -105,23 +105,10 @@ class _Apsw(Writer):
         self.connection.create_scalar_function("shout", function, 1)
         _set_pragmas(self.connection)
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        with self.connection:
-            yield
-
     def add_parent(self, message: str) -> int:
         self.connection.execute(PARENT, (message,))
-        return self.connection.last_insert_rowid()
-
-    def add_child(self, parent: int, message: str) -> None:
-        self.connection.execute(CHILD, (parent, message))
-
-    def execute(self, sql: str, *parameters: str) -> list[tuple[Any, ...]]:
-        return self.connection.execute(sql, parameters).fetchall()
-
-    def close(self) -> None:
-        self.connection.close()
+        rowid: int = self.connection.last_insert_rowid()
+        return rowid
 
 
 class _SqlAlchemy(Writer):
