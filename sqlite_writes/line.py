@@ -36,9 +36,9 @@ _SHARED = re.compile(
     "|(fuse[.])?(glusterfs|grpcfuse|osxfs|sshfs|vmhgfs-fuse)"
 )
 
-# The file begins with its name, where the line begins, the note of the last sync, and the log that has a hole. A sync of
-# that log failed, and SQLite would recover it only up to there. Then comes the address of each writer that had to wait,
-# in the order of their coming. Zeros stand for one that waits no longer.
+# The file begins with its name, where the line begins, the note of the last sync, and the log that has a hole. A sync
+# of that log failed, and SQLite would recover it only up to there. Then comes the address of each writer that had to
+# wait, in the order of their coming. Zeros stand for one that waits no longer.
 _MAGIC = b"sqlite-writes 1\n"
 _HEAD = struct.Struct("<Q")
 _NOTE = struct.Struct("<16sddd")
