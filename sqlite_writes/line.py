@@ -16,7 +16,7 @@ import threading
 import time
 from binascii import crc32
 from contextlib import AbstractContextManager, contextmanager, suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from io import FileIO
 from typing import TYPE_CHECKING
 from weakref import ref
@@ -36,35 +36,31 @@ _SHARED = re.compile(
     "|(fuse[.])?(glusterfs|grpcfuse|osxfs|sshfs|vmhgfs-fuse)"
 )
 
-# The file begins with its name, where the line begins, the note of the last sync, and the log that has a hole. A sync
-# of that log failed, and SQLite would recover it only up to there. Then comes the address of each writer that had to
-# wait, in the order of their coming. Zeros stand for one that waits no longer.
+# The file begins with its name, where the line begins, the note of the last sync with its checksum, and the log that
+# has a hole: a sync of it failed, and SQLite would recover it only up to there. From _FIRST on comes the address of
+# each writer that had to wait, in the order of their coming.
 _MAGIC = b"sqlite-writes 1\n"
-_HEAD = struct.Struct("<Q")
-_NOTE = struct.Struct("<16sddd")
-_NOTE_AT = len(_MAGIC) + _HEAD.size
-_HOLE = struct.Struct("<Q8s")
-_HOLE_AT = 72
-_FIRST = 128
-
-_ADDRESS, _NOBODY = b"\0swl", b"\0" * 16
-
-# Whoever stands in line looks at the lock again after so many seconds for each place, even if nobody calls: the one who
-# should have called may have been killed or stopped.
-LOOK_AGAIN = 0.02
+_HEAD, _NOTE, _HOLE = struct.Struct("<Q"), struct.Struct("<16sddd"), struct.Struct("<Q8s")
+_HEAD_AT, _NOTE_AT, _HOLE_AT, _FIRST = 16, 24, 72, 128
+_ADDRESS, _LENGTH = b"\0swl", 16
 
 # Of addresses that are no longer needed, as many bytes are kept.
 _LONGEST = 1 << 20
 
-# Who waits for another's sync looks so often whether it has ended.
-_PAUSE = 0.0005
+# Seconds, for each place in the line, after which a writer looks at the lock again though nobody has called: the one
+# who should have called may have been killed or stopped.
+LOOK_AGAIN = 0.02
 
-# And if it takes so much longer than two of the slow ones before it, syncs alone.
-_PATIENCE = 0.02
+# Seconds after which a writer first looks again whether another's sync has ended. If that takes longer by _PATIENCE
+# than two of the slow syncs before it, the writer syncs alone.
+_PAUSE, _PATIENCE = 0.0005, 0.02
 
-# SQLite's own lock of whoever writes, and the byte that stands for it: in the WAL's index, or in the database itself
-# (WAL_WRITE_LOCK in wal.c, RESERVED_BYTE in os.h).
-_WRITE_LOCKS = (("-shm", 120), ("", 0x40000001))
+# SQLite's own lock of whoever writes: that byte of the WAL's index, or of the database itself (WAL_WRITE_LOCK in wal.c,
+# RESERVED_BYTE in os.h).
+_WAL_LOCK, _RESERVED = 120, 0x40000001
+
+# A file's time is that of the kernel's last tick, at most so many nanoseconds ago.
+_TICK = 10_000_000
 
 
 class _Log:
@@ -74,39 +70,27 @@ class _Log:
     transaction that it is to sync.
     """
 
+    file: FileIO | None = None
+    identity: tuple[int, int] | None = None
+    opened = 0.0
+
     def __init__(self, database: str) -> None:
         self.path = database + "-wal"
-        self.file: FileIO | None = None
-        self.identity = (0, 0)
-        self.opened = 0.0
 
-    def look(self) -> tuple[int, int]:
-        """See to it that what is open is what is there; what differs, as a rule, when something was written.
+    def look(self) -> os.stat_result | None:
+        """Open what is there unless it is open, and return its state.
 
-        A log that is gone was checkpointed, and so synced, by who removed it: SQLite's last connection, as it closed
-        (https://sqlite.org/wal.html).
+        A log that is gone was checkpointed, and so synced, by the one who removed it: SQLite's last connection, as it
+        closed (https://sqlite.org/wal.html).
         """
-        found = self.there()
-        if found is None or (found.st_dev, found.st_ino) != self.identity:
+        found = _state(self.path)
+        if _identity(found) != self.identity:
             self.close()
             with suppress(FileNotFoundError):
-                self.file = _open(self.path, os.O_RDWR | os.O_NOFOLLOW)
-                found = os.fstat(self.file.fileno())
-                self.identity = (found.st_dev, found.st_ino)
-            self.opened = time.monotonic()
-        return (found.st_size, found.st_mtime_ns) if found and found.st_size else (0, 0)
-
-    def there(self) -> os.stat_result | None:
-        """What is there."""
-        try:
-            return os.stat(self.path)
-        except FileNotFoundError:
-            return None
-
-    def is_current(self) -> bool:
-        """Whether what is open is what is there."""
-        found = self.there()
-        return found is not None and (found.st_dev, found.st_ino) == self.identity
+                self.file = _open_existing(self.path)
+            found = os.fstat(self.file.fileno()) if self.file else None
+            self.identity, self.opened = _identity(found), time.monotonic()
+        return found
 
     def sync(self) -> None:
         """Sync what was written to it; ``OSError`` if the system cannot."""
@@ -114,15 +98,15 @@ class _Log:
             _sync(self.file.fileno())
 
     def name(self) -> bytes:
-        """What tells it from every other log, and from itself once SQLite begins it anew: its inode and its salts.
+        """Return what tells it from every other log, and from itself once SQLite has begun it anew.
 
-        (https://sqlite.org/fileformat2.html#walformat)
+        Its inode and its salts (https://sqlite.org/fileformat2.html#walformat).
         """
-        return _HOLE.pack(self.identity[1], os.pread(self.file.fileno(), 8, 16) if self.file else b"")
+        return _HOLE.pack(self.identity[1], os.pread(self.file.fileno(), 8, 16)) if self.file and self.identity else b""
 
     def close(self) -> None:
         """Close it."""
-        file, self.file, self.identity = self.file, None, (0, 0)
+        file, self.file, self.identity = self.file, None, None
         if file:
             file.close()
 
@@ -138,10 +122,11 @@ class _Place:
 
     file: FileIO | None = None
     bell: socket.socket | None = None
-    address = b""
-    called = (0, b"")
+    identity: tuple[int, int] | None = None
+    address = b""  # of the bell
+    called = 0  # where the address stands of the writer whom we called: it comes before us
+    before = (0, 0)
     started = 0.0
-    before = identity = (0, 0)
 
     def __init__(self, database: str) -> None:
         self.database, self.path = database, database + "-write-line"
@@ -150,79 +135,58 @@ class _Place:
     def enter(self, deadline: float) -> None:
         """Wait until it is our turn; ``TimeoutError`` if that was not so by the deadline."""
         _places[id(self)] = ref(self)
-        self.before = self.log.look()
+        self.log.look()
         while True:
             if self.file is None:
-                self._open_file()
-            # One yield before the sleep: a turn is shorter than it takes to fall asleep and be woken. But whom we have
-            # called as we left comes before us.
-            place, called = self.called
-            is_late = called != b"" and os.pread(self._fileno(), len(called), place) == called
+                self._open()
+            is_late = self.called > 0 and self.called >= self._head()
+            # One yield before the sleep: a turn is shorter than it takes to fall asleep and be woken.
             if is_late or not self._lock():
                 os.sched_yield()
                 if is_late or not self._lock():
                     self._stand_in_line(deadline, is_late)
-                self.before = self.log.look()
-            with suppress(FileNotFoundError):
-                there = os.stat(self.path)
-                if (there.st_dev, there.st_ino) == self.identity:
-                    break
-            self._close_file()  # someone deleted it: those who come now wait at another
+            if _identity(_state(self.path)) == self.identity:
+                break
+            self._close()  # someone deleted it: those who come now wait at another
+        self.before = self._last_write()
         self.started = time.monotonic()
 
     def leave(self) -> bool:
-        """Let the next one have its turn; whether it looks as if something was written in ours."""
-        wrote = self.before != self.log.look()
+        """Let the next one have its turn; whether something may have been written in ours, as far as is cheap to tell.
+
+        Where many write, all of a kernel's tick have the same time.
+        """
+        last = self._last_write()
         fcntl.flock(self._fileno(), fcntl.LOCK_UN)
         with suppress(OSError):  # a full disk: they look again
             self._call_the_next()
-        return wrote
-
-    def _call_the_next(self) -> None:
-        """Call the first in line who hears it. Pass over those before it, and shorten the file when it has grown."""
-        file = self._fileno()
-        head = first = _head(file)
-        while (address := os.pread(file, len(_NOBODY), first)) and not self._call(address):
-            first += len(_NOBODY)
-        self.called = (first, address)
-        if first > head:
-            os.pwrite(file, _HEAD.pack(first), len(_MAGIC))
-        if first > _LONGEST and self._lock():
-            # Who comes between these two looks again, since nobody will call it.
-            waiting = os.pread(file, _LONGEST, first)
-            os.ftruncate(file, _FIRST)
-            os.pwrite(file, _HEAD.pack(_FIRST), len(_MAGIC))
-            os.pwrite(file, waiting, _FIRST)
-            fcntl.flock(file, fcntl.LOCK_UN)
+        return last != self.before or (self.called > 0 and time.time_ns() - last[1] < _TICK)
 
     def sync(self) -> None:
         """Return when all that was committed before is durable: by our own sync, or another's that covers it.
 
         Another's covers it if it began after our commit, with a descriptor that was open before our transaction.
         """
-        self._sync(self.log.file)
-        # A descriptor that was opened after another's sync had failed was not told of it.
-        if self.log.file and os.pread(self._fileno(), _HOLE.size, _HOLE_AT) == self.log.name():
-            raise OSError(errno.EIO, "an earlier sync failed, and no checkpoint has mended it since", self.log.path)
-
-    def _sync(self, log: FileIO | None) -> None:
-        committed = time.monotonic()
+        committed, log = time.monotonic(), self.log.file
         while log and not self._is_synced(committed):
             try:
                 fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 waited = time.monotonic() - committed
-                if waited > 2 * self._note()[2] + _PATIENCE:  # it was stopped, or knows of no line
-                    return self._sync_and_note()
-                time.sleep(_PAUSE + waited / 16)
-                continue
+                if waited <= 2 * self._note()[2] + _PATIENCE:
+                    time.sleep(_PAUSE + waited / 16)
+                    continue
+                self._sync_and_note()  # the other was stopped, or knows of no line
+                break
             try:
                 if not self._is_synced(committed):
                     self._sync_and_note()
-                return None
+                break
             finally:
                 fcntl.flock(log, fcntl.LOCK_UN)
-        return None
+        # A descriptor that was opened after another's sync had failed was not told of it.
+        if log and os.pread(self._fileno(), _HOLE.size, _HOLE_AT) == self.log.name():
+            raise OSError(errno.EIO, "an earlier sync failed, and no checkpoint has mended it since", self.log.path)
 
     def close(self) -> None:
         """Let go of all, even of a lock that a process forked meanwhile has too; it can be entered again."""
@@ -236,35 +200,33 @@ class _Place:
         """Close all files, and leave the lock to whoever else has them open."""
         _places.pop(id(self), None)
         try:
-            self._close_file()
+            self._close()
         finally:
             self.log.close()
 
-    def _open_file(self) -> None:
+    def _open(self) -> None:
         """Open the line's file, made if need be; one line if it is somebody else's."""
         while self.file is None:
             try:
-                self.file = _open(self.path, os.O_RDWR | os.O_NOFOLLOW)  # at once, so that a fork finds it here
+                self.file = _open_existing(self.path)
             except FileNotFoundError:
                 _make_line(self.database, self.path)
             except OSError as error:
                 said = f"{error.strerror}: it is to be the line of {self.database!r}"
                 raise type(error)(error.errno, said, self.path) from None
-        try:
-            line = os.fstat(self.file.fileno())
-            begins = stat.S_ISREG(line.st_mode) and os.pread(self.file.fileno(), len(_MAGIC), 0)
-            _check_line(self.database, self.path, line, begins)
-        except BaseException:
-            self._close_file()
-            raise
-        self.identity = (line.st_dev, line.st_ino)
+        _check_line(self.database, self.path, self.file.fileno())
+        self.identity = _identity(os.fstat(self.file.fileno()))
 
-    def _close_file(self) -> None:
-        file, bell, self.file, self.bell, self.called = self.file, self.bell, None, None, (0, b"")
+    def _silence(self) -> None:
+        bell, self.bell = self.bell, None
+        if bell:
+            bell.close()
+
+    def _close(self) -> None:
         try:
-            if bell:
-                bell.close()
+            self._silence()
         finally:
+            file, self.file, self.called = self.file, None, 0
             if file:
                 file.close()
 
@@ -273,6 +235,15 @@ class _Place:
             raise ValueError("a turn is ended in another process than it was begun in")
         return self.file.fileno()
 
+    def _last_write(self) -> tuple[int, int]:
+        """Return the size and the time of what a commit writes to: the log, or the database where there is none."""
+        found = self.log.look()
+        found = found if found and found.st_size else _state(self.database)
+        return (found.st_size, found.st_mtime_ns) if found else (0, 0)
+
+    def _head(self) -> int:
+        return max(int.from_bytes(os.pread(self._fileno(), _HEAD.size, _HEAD_AT), "little"), _FIRST)
+
     def _lock(self) -> bool:
         try:
             fcntl.flock(self._fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -280,54 +251,69 @@ class _Place:
             return False
         return True
 
+    def _ring(self) -> socket.socket:
+        """Our bell: a socket with an address that no file system knows (unix(7), "abstract"), and nobody else has."""
+        if self.bell is None:
+            self.bell, self.address = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM), _ADDRESS + os.urandom(12)
+            self.bell.bind(self.address)
+        return self.bell
+
     def _stand_in_line(self, deadline: float, is_late: bool) -> None:
         file, mine = self._fileno(), 0
         if sys.platform == "linux" and hasattr(os, "RWF_APPEND"):  # from Python 3.10 on
             with suppress(OSError):  # a sandbox without such sockets, or a full disk: then we only look again
-                self.bell = self.bell or _bell()
-                self.address = os.fsencode(self.bell.getsockname())
+                self._ring()
                 os.pwritev(file, [self.address], -1, os.RWF_APPEND)
-                mine = os.lseek(file, 0, os.SEEK_CUR) - len(self.address)
-        try:
-            while is_late or not self._lock():
-                left = max(deadline - time.monotonic(), 0.001 * is_late)
-                if left <= 0:
-                    raise TimeoutError
-                is_late = False
-                before_us = max(mine - _head(file), 0) // len(_NOBODY)
-                again = min((1 + before_us) * LOOK_AGAIN, 0.5, left)
-                if self.bell is None:
-                    time.sleep(min(again, 0.002))
-                    continue
-                self.bell.settimeout(again)
-                with suppress(TimeoutError, socket.timeout):
-                    self.bell.recv(1)
-        finally:
-            if mine and os.pread(file, len(self.address), mine) == self.address:
-                with suppress(OSError):
-                    os.pwrite(file, _NOBODY, mine)
-            elif mine and self.bell:  # it was moved: let nobody be heard at it
-                bell, self.bell = self.bell, None
-                bell.close()
+                mine = os.lseek(file, 0, os.SEEK_CUR) - _LENGTH
+        while is_late or not self._lock():
+            left = max(deadline - time.monotonic(), 0.001 * is_late)
+            if left <= 0:
+                raise TimeoutError
+            is_late = False
+            again = min((1 + max(mine - self._head(), 0) // _LENGTH) * LOOK_AGAIN, 0.5, left)
+            if self.bell is None:
+                time.sleep(min(again, 0.002))
+                continue
+            self.bell.settimeout(again)
+            with suppress(TimeoutError, socket.timeout):
+                self.bell.recv(1)
+        if mine and mine == self._head():
+            os.pwrite(file, _HEAD.pack(mine + _LENGTH), _HEAD_AT)
+        else:  # we were not the first, or our address was moved: let nobody be heard there
+            self._silence()
+
+    def _call_the_next(self) -> None:
+        """Call the first in line who hears it. Pass over those before it, and shorten the file when it has grown."""
+        file, first = self._fileno(), self._head()
+        while (address := os.pread(file, _LENGTH, first)) and not self._call(address):
+            first += _LENGTH
+        self.called = first if address else 0
+        if first > self._head():  # unless others were quicker
+            os.pwrite(file, _HEAD.pack(first), _HEAD_AT)
+        if first > _LONGEST and self._lock():
+            # Who comes between these two looks again, since nobody will call it.
+            waiting = os.pread(file, _LONGEST, first)
+            os.ftruncate(file, _FIRST)
+            os.pwrite(file, _HEAD.pack(_FIRST), _HEAD_AT)
+            os.pwrite(file, waiting, _FIRST)
+            fcntl.flock(file, fcntl.LOCK_UN)
 
     def _call(self, address: bytes) -> bool:
         """Wake the one who sleeps there; False if nobody does."""
+        bell = self._ring()
         if not address.startswith(_ADDRESS):
             return False
-        self.bell = self.bell or _bell()
-        self.bell.setblocking(False)
-        try:
-            self.bell.sendto(b"", address)
-        except BlockingIOError:  # it has been called so often that its ears are full
-            return True
-        except ConnectionRefusedError:
-            return False
+        bell.setblocking(False)
+        with suppress(BlockingIOError):  # it has been called so often that its ears are full
+            try:
+                bell.sendto(b"", address)
+            except ConnectionRefusedError:
+                return False
         return True
 
     def _note(self) -> tuple[float, float, float]:
         """Of the last sync: when its descriptor had been opened, when it began; and how long the slow ones take."""
-        file = self._fileno()
-        found = os.pread(file, _NOTE.size + 4, _NOTE_AT)
+        found = os.pread(self._fileno(), _NOTE.size + 4, _NOTE_AT)
         if found[_NOTE.size :] == crc32(found[: _NOTE.size]).to_bytes(4, "little"):
             clock, opened, began, took = _NOTE.unpack(found[: _NOTE.size])
             if clock == _clock() != b"":
@@ -340,7 +326,7 @@ class _Place:
 
     def _sync_and_note(self) -> None:
         began = time.monotonic()
-        if not self.log.is_current():
+        if _identity(_state(self.log.path)) != self.log.identity:
             return  # it was checkpointed, and with it our commit; a later log may hold those of others
         try:
             self.log.sync()
@@ -359,6 +345,7 @@ _places: dict[int, ref[_Place]] = {}
 
 
 def _forget_all() -> None:
+    _clock.cache_clear()
     for known in list(_places.values()):
         place = known()
         if place is not None:
@@ -404,7 +391,7 @@ class WriteLine(AbstractContextManager["WriteLine"]):
             try:
                 place.enter(time.monotonic() + timeout)
             except TimeoutError:
-                raise _timed_out(self.database, place.path, timeout) from None
+                raise _timed_out(self.database, timeout) from None
             try:
                 yield
             finally:
@@ -458,7 +445,7 @@ def synced(database: Database) -> Iterator[None]:
 
 
 def real_path(database: Database) -> str:
-    """The absolute path by which all writers of the database name the files beside it, whatever links they came by.
+    """Return the absolute path by which all writers name the files beside the database, whatever links they came by.
 
     ``FileNotFoundError`` if there is no such file; ``NotImplementedError`` where it cannot be locked so, on Windows
     and on a file system that is shared with other machines, as far as Linux tells.
@@ -477,7 +464,7 @@ def real_path(database: Database) -> str:
 
 @lru_cache
 def _file_system(device: int) -> str | None:
-    """The kind of file system that the device is, if it is no disk's and Linux tells."""
+    """Return the kind of file system that the device is, if it is no disk's and Linux tells."""
     if not os.major(device):
         # macOS does not tell.
         with suppress(FileNotFoundError), open("/proc/self/mountinfo", errors="replace") as mounts:
@@ -488,15 +475,13 @@ def _file_system(device: int) -> str | None:
 
 @lru_cache
 def _clock() -> bytes:
-    """What ``time.monotonic`` counts from: this boot, in this time namespace; nothing if the system does not tell.
+    """Return the name of what ``time.monotonic`` counts from: this boot, in this time namespace; b"" if not told.
 
     A note by another clock means nothing here.
     """
-    with suppress(OSError):
-        with open("/proc/sys/kernel/random/boot_id", "rb") as file:
-            boot = file.read()
-        space = os.readlink("/proc/self/ns/time").encode() if os.path.lexists("/proc/self/ns/time") else b""
-        return bytes.fromhex(boot.strip().replace(b"-", b"").decode())[:8] + crc32(space).to_bytes(8, "little")
+    space = "/proc/self/ns/time"
+    with suppress(OSError), open("/proc/sys/kernel/random/boot_id", "rb") as boot:
+        return boot.read(8) + struct.pack("<Q", os.stat(space).st_ino if os.path.exists(space) else 0)
     return b""
 
 
@@ -505,111 +490,81 @@ def _sync(descriptor: int) -> None:
     getattr(os, "fdatasync", os.fsync)(descriptor)
 
 
-def _head(file: int) -> int:
-    return max(int.from_bytes(os.pread(file, _HEAD.size, len(_MAGIC)), "little"), _FIRST)
-
-
-def _bell() -> socket.socket:
-    """A socket with an address that no file system knows (unix(7), "abstract"), and that nobody else has."""
-    bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    try:
-        bell.bind(_ADDRESS + os.urandom(len(_NOBODY) - len(_ADDRESS)))
-    except BaseException:
-        bell.close()
-        raise
-    return bell
-
-
-def _open(path: str, flags: int) -> FileIO:
+def _open_existing(path: str) -> FileIO:
     """Open it without a moment at which the descriptor is a number that nobody would close: no bytecode in between."""
-    return next(map(FileIO, map(os.open, (path,), (flags,), (0o600,)), ("r+",)))
+    return next(map(FileIO, map(os.open, (path,), (os.O_RDWR | os.O_NOFOLLOW,)), ("r+",)))
+
+
+def _state(path: str) -> os.stat_result | None:
+    """Return what is there; a link is not followed."""
+    try:
+        return os.lstat(path)
+    except FileNotFoundError:
+        return None
+
+
+def _identity(found: os.stat_result | None) -> tuple[int, int] | None:
+    return found and (found.st_dev, found.st_ino)
 
 
 def _make_line(database: str, path: str) -> None:
     """Make the file with the database's permissions, owner and group, before it has its name."""
-    like = os.stat(database)
-    draft = f"{path}-{os.urandom(8).hex()}"
-    try:
-        file = _open(os.path.dirname(path), os.O_RDWR | os.O_TMPFILE)
-        draft = f"/proc/self/fd/{file.fileno()}"
-    except (AttributeError, OSError):  # a file system that has no files without a name
-        file = FileIO(draft, "x+")
-    descriptor = file.fileno()
-    try:
-        with suppress(PermissionError):  # only root gives files away
-            os.fchown(descriptor, like.st_uid, -1)
-        if os.fstat(descriptor).st_gid != like.st_gid:
+    like, draft = os.stat(database), f"{path}-{os.urandom(8).hex()}"
+    with FileIO(draft, "x+", opener=partial(os.open, mode=0o600)) as file:
+        try:
+            with suppress(PermissionError):  # only root gives files away
+                os.fchown(file.fileno(), like.st_uid, -1)
             try:
-                os.fchown(descriptor, -1, like.st_gid)
+                os.fchown(file.fileno(), -1, like.st_gid)
             except OSError as error:
                 if like.st_mode & 0o060 != (like.st_mode & 0o006) << 3:  # its group may do what others may not
                     raise PermissionError(error.errno, f"cannot give it the group of {database!r}", path) from None
-        os.fchmod(descriptor, like.st_mode & 0o666)
-        os.pwrite(descriptor, _MAGIC + _HEAD.pack(_FIRST) + bytes(_FIRST - _NOTE_AT), 0)
-        with suppress(FileExistsError):
-            os.link(draft, path, src_dir_fd=descriptor)  # so that Python follows the link in /proc
-    finally:
-        file.close()
-        with suppress(OSError):
-            if not draft.startswith("/proc"):
-                os.unlink(draft)
+            os.fchmod(file.fileno(), like.st_mode & 0o666)
+            file.write(_MAGIC + _HEAD.pack(_FIRST) + bytes(_FIRST - _NOTE_AT))
+            with suppress(FileExistsError):
+                os.link(draft, path)
+        finally:
+            os.unlink(draft)
 
 
-def _check_line(database: str, path: str, line: os.stat_result, begins: bytes | bool) -> None:
+def _check_line(database: str, path: str, file: int) -> None:
     """Raise one clear error unless the file is a line, and of those alone who may write the database."""
-    if begins != _MAGIC:
-        raise FileExistsError(
-            errno.EEXIST, f"not made by sqlite_writes, and in the place of the line of {database!r}", path
-        )
-    like = os.stat(database)
-    may_all = like.st_mode & 0o002
-    if not may_all and line.st_uid not in {0, like.st_uid, os.geteuid()} and not _may_by_group(path, line, like):
+    line, like, folder = os.fstat(file), os.stat(database), os.stat(os.path.dirname(path))
+    if not stat.S_ISREG(line.st_mode) or os.pread(file, len(_MAGIC), 0) != _MAGIC:
+        said = f"not made by sqlite_writes, and in the place of the line of {database!r}"
+        raise FileExistsError(errno.EEXIST, said, path)
+    may_all, is_same_group = like.st_mode & 0o002, line.st_gid == like.st_gid
+    # Whoever may make a file in the folder may also give it the group where the folder does.
+    is_theirs = is_same_group and like.st_mode & 0o020 and folder.st_mode & 0o2002 != 0o2002
+    if line.st_uid not in {0, like.st_uid, os.geteuid()} and not may_all and not is_theirs:
         raise PermissionError(errno.EACCES, f"it belongs to user {line.st_uid}, who may not write {database!r}", path)
-    is_other_group = line.st_mode & 0o020 and line.st_gid not in (like.st_gid, 0) and not may_all
+    is_other_group = line.st_mode & 0o020 and line.st_gid and not is_same_group and not may_all
     if line.st_mode & 0o022 & ~like.st_mode or is_other_group:
-        raise PermissionError(
-            errno.EACCES, f"more may write it than {database!r}: delete it, and it is made anew", path
-        )
+        raise PermissionError(errno.EACCES, f"more may write it than {database!r}: delete it to make it anew", path)
 
 
-def _may_by_group(path: str, line: os.stat_result, like: os.stat_result) -> bool:
-    """Whether the owner is one of the database's group, or nobody else could have made the file."""
-    if not like.st_mode & 0o020:
-        return False
-    if line.st_gid == like.st_gid and not os.stat(os.path.dirname(path)).st_mode & 0o002:
-        return True
-    import pwd
-
-    with suppress(KeyError, OSError):
-        known = pwd.getpwuid(line.st_uid)
-        return like.st_gid in os.getgrouplist(known.pw_name, known.pw_gid)
-    return False
-
-
-def _holders(path: str, kind: str, start: int = 0) -> set[int]:
-    """The processes that hold a lock to write, of that kind and on that byte of the file, as far as Linux tells."""
-    found = set()
+def _lock_holders(database: str) -> tuple[set[int], set[int]]:
+    """Return the processes that have the turn, and those that have a transaction open that writes, as Linux tells."""
+    turn: set[int] = set()
+    writers: set[int] = set()
+    wanted = {}
+    for holders, suffix, byte in ((turn, "-write-line", 0), (writers, "-shm", _WAL_LOCK), (writers, "", _RESERVED)):
+        if there := _state(database + suffix):
+            name = f"{os.major(there.st_dev):02x}:{os.minor(there.st_dev):02x}:{there.st_ino}"
+            wanted[name] = holders, byte
     with suppress(OSError), open("/proc/locks") as locks:
-        there = os.stat(path)
-        wanted = f"{os.major(there.st_dev):02x}:{os.minor(there.st_dev):02x}:{there.st_ino}"
-        for line in locks:
-            words = line.split()  # of one that waits, there is one more
-            if [words[1], words[3], words[5]] == [kind, "WRITE", wanted]:
-                end = sys.maxsize if words[7] == "EOF" else int(words[7])  # neighbours are joined
-                if int(words[6]) <= start <= end:
-                    found.add(int(words[4]))
-    return found
+        for _, _, _, mode, pid, name, start, end, *_ in map(str.split, locks):  # one that waits has one word more
+            holders, byte = wanted.get(name, (set(), 0))
+            if mode == "WRITE" and int(start) <= byte and (end == "EOF" or byte <= int(end)):
+                holders.add(int(pid))
+    return turn, writers
 
 
-def _writers(database: str) -> set[int]:
-    """The processes that have a transaction open that writes."""
-    return set().union(*(_holders(database + suffix, "POSIX", byte) for suffix, byte in _WRITE_LOCKS))
-
-
-def _timed_out(database: str, path: str, timeout: float) -> sqlite3.OperationalError:
-    """What SQLite itself raises when a writer has waited for too long, with the cause."""
-    causes = [f"; process {pid} has the turn" for pid in _holders(path, "FLOCK")]
-    causes += [f"; process {pid} has a transaction open that writes" for pid in _writers(database)]
+def _timed_out(database: str, timeout: float) -> sqlite3.OperationalError:
+    """Return what SQLite itself raises when a writer has waited for too long, with the cause."""
+    turn, writers = _lock_holders(database)
+    causes = [f"; process {pid} has the turn" for pid in turn]
+    causes += [f"; process {pid} has a transaction open that writes" for pid in writers]
     said = "".join(causes).replace(f" process {os.getpid()} ", " this process ")
     error = sqlite3.OperationalError(
         f"database is locked: no turn in the line of {database!r} within {timeout:g} s{said}"
@@ -623,7 +578,7 @@ def _check_no_transaction(database: str) -> None:
 
     With several threads, it might be another's.
     """
-    if threading.active_count() == 1 and os.getpid() in _writers(database):
+    if threading.active_count() == 1 and os.getpid() in _lock_holders(database)[1]:
         raise sqlite3.ProgrammingError(
             f"a transaction that writes to {database!r} is still open at the end of the turn: "
             "begin it, and commit or roll it back, inside the block"

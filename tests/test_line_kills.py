@@ -101,10 +101,10 @@ def test_whoever_is_killed_at_whatever_moment_no_row_is_lost_or_there_twice(data
 # The name of what a writer calls at that step, and whether its row is committed by then.
 STEPS: dict[str, tuple[object, str, bool]] = {
     "before the line": (line._Place, "enter", False),
-    "standing in line": (line, "_head", False),
+    "standing in line": (line._Place, "_head", False),
     "in the turn, before BEGIN": (table_module, "_insert_alone", False),
     "after COMMIT, before it leaves": (line._Place, "leave", True),
-    "after it has left, before it calls": (line, "_head", True),
+    "after it has left, before it calls": (line._Place, "_call_the_next", True),
     "after it has called, before the sync": (line._Place, "sync", True),
     "in the sync": (line, "_sync", True),
     "after the sync, before its note": (line, "_sync", True),
@@ -130,23 +130,13 @@ def test_one_killed_at_any_step_costs_no_other_row_and_doubles_none(step: str, d
 
         if "sync" in step:  # its own, whoever has synced meanwhile
             setattr(line._Place, "_is_synced", lambda *_: False)  # noqa: B010 mypy
-        if step != "after it has left, before it calls":
-            setattr(owner, name, sync_and_die if step.startswith("after the sync") else die)
-        else:  # what it calls as it stands in line, too
-            leave = line._Place.leave
-
-            def leave_and_die(place: line._Place) -> bool:
-                setattr(line, "_head", die)  # noqa: B010 mypy
-                return leave(place)
-
-            setattr(line._Place, "leave", leave_and_die)  # noqa: B010 mypy
+        setattr(owner, name, sync_and_die if step.startswith("after the sync") else die)
         insert_row(database, ("killed",), "grouped")
 
     with ExitStack() as stack:
         with write_turn(database):
             killed = stack.enter_context(Child(insert_and_die))
-            dies = "line" in step and step != "after it has left, before it calls"
-            if dies:
+            if "line" in step:
                 assert killed.end() == -signal.SIGKILL
             else:
                 wait_until(lambda: came(database) == 1, "it stands in line")
