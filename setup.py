@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 setup(
     name="sqlite-writes",
@@ -12,15 +12,16 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     python_requires=">=3.9",
-    packages=["sqlite_writes"],
+    packages=find_packages(include=["sqlite_writes", "sqlite_writes.*"]),
     package_data={"sqlite_writes": ["py.typed"]},
     # What asv measures needs nothing but the standard library.
     install_requires=[],
     extras_require={
         "bench": ["asv==0.6.6", "virtualenv==21.15.8", "python-discovery==1.9.5", "rich==15.0.0"],
         "check": ["scipy==1.17.1"],
-        # What the dashboard's pages run in a browser is copied out of these; none of them is imported.
+        # Jinja2 fills in the first page. What the pages run in a browser is copied out of the others, never imported.
         "dashboard": [
+            "Jinja2==3.1.6",
             "asv-tachyon==0.5.8",
             "js.bootstrap==3.3.4",
             "js.jquery==3.6.1",

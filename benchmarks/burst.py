@@ -8,6 +8,8 @@ insert that returned counts only when its row is in the table.
 
 from __future__ import annotations
 
+from functools import partial
+
 from .common import (
     BURSTS,
     SETTINGS,
@@ -17,7 +19,6 @@ from .common import (
     _TimedBursts,
     bursts,
     mean,
-    measured_once,
     run_burst,
     samples,
     setup,
@@ -37,14 +38,11 @@ class Burst(_TimedBursts):
 
     version = "4"
 
-    def setup_cache(self) -> None:
-        """Have asv run the whole class in one folder (see common)."""
-
     def setup(self, workers: int, settings: str) -> None:
         skip_unless_possible(settings)
         at_most = BURSTS if workers < 500 else 3 if workers < 1000 else 2
         count = bursts(settings, at_most)
-        self.use(measured_once(f"{workers} {settings}", lambda: run_burst(workers, settings), count))
+        self.use(self.measured_once(f"{workers} {settings}", lambda: run_burst(workers, settings), count))
 
     @unit("rows per burst")
     def track_recovered_rows(self, workers: int, settings: str) -> float:
@@ -105,9 +103,8 @@ class StorageBurst(_TimedBursts):
 
     version = "2"
 
-    def setup_cache(self) -> None:
-        """Have asv run the whole class in one folder (see common)."""
-
     def setup(self, storage: str, settings: str) -> None:
         skip_unless_possible(settings)
-        self.use(measured_once(f"{storage} {settings}", lambda: run_burst(USUAL, settings, storage), bursts(settings)))
+        self.use(
+            self.measured_once(f"{storage} {settings}", lambda: run_burst(USUAL, settings, storage), bursts(settings))
+        )

@@ -2,7 +2,7 @@
 
 A forked worker inherits SQLite's belief about the locks of the process that it was forked from. Ours are not forked
 from the caller. The naive way's are, and from Python 3.11 on its caller holds a connection without knowing: it loses
-most of the rows of a burst of 500, and no worker sees an error (sqlite_writes/naive.py). On 3.9 and 3.10 it loses none.
+most of the rows of a burst of 500, and no worker sees an error (scenarios/naive.py in the package). On 3.10 none.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from .common import (
     allow_many_descriptors,
     bursts,
     database_path,
-    has,
-    measured_once,
+    find,
     setup,
 )
 
@@ -34,11 +33,8 @@ class HeldConnection(_Bursts):
 
     version = "1"
 
-    def setup_cache(self) -> None:
-        """Have asv run the whole class in one folder (see common)."""
-
     def setup(self, workers: int) -> None:
-        self.reports = measured_once(f"held {workers}", lambda: _burst_beside_a_connection(workers), bursts())
+        self.reports = self.measured_once(f"held {workers}", lambda: _burst_beside_a_connection(workers), bursts())
 
 
 class NaiveBurst(_Bursts):
@@ -52,20 +48,16 @@ class NaiveBurst(_Bursts):
 
     version = "4"
 
-    def setup_cache(self) -> None:
-        """Have asv run the whole class in one folder (see common)."""
-
     def setup(self, workers: int) -> None:
-        if not has("sqlite_writes.naive"):
-            raise NotImplementedError("this commit has no naive way")
+        find("naive_burst")
         # It loses rows every time: to see that takes no more bursts than these.
-        self.reports = measured_once(f"naive {workers}", lambda: _naive_burst(workers), (BURSTS + 1) // 2)
+        self.reports = self.measured_once(f"naive {workers}", lambda: _naive_burst(workers), (BURSTS + 1) // 2)
 
 
 def _burst_beside_a_connection(workers: int) -> Report:
     from sqlite_writes import Settings, create_table, generate_example_rows, insert_rows_in_parallel
-    from sqlite_writes.database import connect
 
+    connect = find("connect")
     settings = Settings(journal_mode="wal", busy_timeout=60)
     with database_path() as database:
         create_table(database, settings)
@@ -81,7 +73,7 @@ def _naive_burst(workers: int) -> Report:
     """A naive burst in a process of its own, so that each one finds the same past: one burst of 250."""
     script = (
         "import json, sys; from sqlite_writes import generate_example_rows; "
-        "from sqlite_writes.naive import naive_burst; "
+        f"from {find('naive_burst').__module__} import naive_burst; "
         "bursts = [naive_burst(sys.argv[1] + str(place), generate_example_rows(int(n))) "
         "for place, n in enumerate(sys.argv[2:])]; "
         "print(json.dumps(dict(zip(('failed', 'lost'), bursts[-1]))))"

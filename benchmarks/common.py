@@ -1,9 +1,9 @@
 """The axes of the suite, and the bursts that its benchmarks share; knows asv's rules, and no SQL.
 
 asv starts a new process for every benchmark and parameter, and the many metrics of a burst come from the same bursts.
-So a class of benchmarks names one folder (``setup_cache``: asv makes it and runs all of the class there), the first
-benchmark of a cell runs the cell's bursts and leaves their reports in that folder, and the others read them. With
-``asv run --bench`` only the selected cells run.
+So the classes share one folder (``setup_cache``: asv makes it and runs all of them there). The first benchmark of a
+cell runs the cell's bursts and leaves their reports in that folder, and the others read them. With ``asv run --bench``
+only the selected cells run.
 
 Counts are given to asv as means: a median is 0 when two bursts of five lose a row. Times are given as samples, a sample
 a burst, so that asv knows their spread. Lower is better in all that is judged: asv knows no other direction.
@@ -88,9 +88,34 @@ def skip_if_driver_is_ignored() -> None:
         raise NotImplementedError("this commit knows no SQLITE_WRITES_DRIVER")
 
 
-def has(module: str, name: str = "") -> bool:
-    """Whether this commit has the module, and in it the name; what it has and cannot import fails here."""
-    return importlib.util.find_spec(module) is not None and (not name or hasattr(importlib.import_module(module), name))
+# Where the package keeps what it does not export. An older commit keeps all but the last line's rooms in one.
+_ROOMS = [
+    "sqlite_writes",
+    *(f"sqlite_writes.{room}" for room in ("table", "library", "writers.ours", "writers.warm_up", "database")),
+    *(
+        f"sqlite_writes.{room}"
+        for room in ("scenarios.transaction", "scenarios.naive", "scenarios.cost", "scenarios.memory")
+    ),
+    *(f"sqlite_writes.{room}" for room in ("naive", "cost", "memory")),
+]
+
+
+def find(*names: str) -> Any:
+    """Return what this commit's package has by one of these names, wherever it keeps it; n/a if it has none."""
+    for room in _ROOMS:
+        for name in names:
+            found = getattr(_module(room), name, None)
+            if found is not None:
+                return found
+    raise NotImplementedError(f"this commit has no {names[0]}")
+
+
+def _module(name: str) -> Any:
+    """Import the module; None if this commit does not have it. What it has and cannot import fails here."""
+    folder, _, _ = name.rpartition(".")
+    if folder and _module(folder) is None:
+        return None
+    return importlib.import_module(name) if importlib.util.find_spec(name) is not None else None
 
 
 def allow_many_descriptors() -> None:
@@ -110,9 +135,7 @@ def skip_unless_possible(settings: str) -> None:
     if settings not in KNOWN:
         raise NotImplementedError(f"this commit has no settings {settings!r}")
     if settings == "concurrent":
-        from sqlite_writes.database import check_library
-
-        check_library(settings)
+        find("check_library")(settings)
 
 
 def run_burst(workers: int, settings: str, storage: str = "disk") -> Report:
@@ -123,10 +146,10 @@ def run_burst(workers: int, settings: str, storage: str = "disk") -> Report:
     with database_path(storage) as database:
         create_table(database, settings)
         report: Report = insert_rows_in_parallel(database, rows, settings).to_dict()
-    if not has("sqlite_writes", "insert_rows_one_after_another"):
+    try:
+        insert_rows_one_after_another = find("insert_rows_one_after_another")
+    except NotImplementedError:
         return report
-    from sqlite_writes import insert_rows_one_after_another
-
     with database_path(storage) as database:
         create_table(database, settings)
         alone = insert_rows_one_after_another(database, rows, settings)
@@ -137,15 +160,6 @@ def run_burst(workers: int, settings: str, storage: str = "disk") -> Report:
 def bursts(settings: str = "", at_most: int = 3) -> int:
     """How many a cell gets: fewer of what is costly or beside the main question, two of ``patient``, the costliest."""
     return min(BURSTS, 2 if settings == "patient" else at_most)
-
-
-def measured_once(cell: str, measure: Callable[[], Report], count: int) -> list[Report]:
-    """The cell's reports: what an earlier benchmark left in this folder, or ``count`` new ones."""
-    kept = Path(f"{cell}.json")
-    if not kept.exists():
-        kept.write_text(json.dumps([measure() for _ in range(count)]))
-    reports: list[Report] = json.loads(kept.read_text())
-    return reports
 
 
 def mean(reports: list[Report], name: str) -> float:
@@ -193,14 +207,26 @@ class BurstClock:
         self._next += 1
 
 
-class _Bursts:
-    """What the classes share that count the rows of bursts; each has its own ``version`` and ``setup_cache``.
-
-    The latter does nothing: asv takes the line on which it stands for the name of the class's folder.
-    """
+class _Reports:
+    """What the classes share whose benchmarks read the same reports of a cell; each has its own ``version``."""
 
     timeout = 600.0
     reports: list[Report]
+
+    def setup_cache(self) -> None:
+        """Do nothing, and so have asv run all of these classes in one folder."""
+
+    def measured_once(self, cell: str, measure: Callable[[], Report], count: int) -> list[Report]:
+        """Return the cell's reports: what an earlier benchmark left in this folder, or ``count`` new ones."""
+        kept = Path(f"{type(self).__name__} {cell}.json")
+        if not kept.exists():
+            kept.write_text(json.dumps([measure() for _ in range(count)]))
+        reports: list[Report] = json.loads(kept.read_text())
+        return reports
+
+
+class _Bursts(_Reports):
+    """What the classes share that count the rows of bursts."""
 
     @unit("rows per burst")
     def track_failed_rows(self, *_parameters: object) -> float:

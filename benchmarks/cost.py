@@ -1,7 +1,8 @@
 """Exact costs of one insert: the same to the byte in every run, so that one more byte written is a finding.
 
-Counted over ten inserts by one warmed-up process, with a connection each, into a new table (sqlite_writes/cost.py). On
-disk and in memory, where they must be the same. What a platform cannot count is n/a there, not 0.
+Counted over ten inserts by one warmed-up process, with a connection each, into a new table
+(sqlite_writes/scenarios/cost.py). On disk and in memory, where they must be the same. What a platform cannot count is
+n/a there, not 0.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import math
 from .common import (
     SETTINGS,
     STORAGE,
+    Report,
+    _Reports,
     database_path,
-    has,
+    find,
     mean,
-    measured_once,
     setup,
     skip_if_driver_is_ignored,
     skip_unless_possible,
@@ -22,29 +24,23 @@ from .common import (
 )
 
 
-class InsertCost:
+class InsertCost(_Reports):
     """One ``insert_row`` that waits for nobody."""
 
     params = (SETTINGS, STORAGE)
     param_names = ("settings", "storage")
 
     version = "1"
-    timeout = 600.0
-
-    def setup_cache(self) -> None:
-        """Have asv run the whole class in one folder (see common)."""
 
     def setup(self, settings: str, storage: str) -> None:
         skip_unless_possible(settings)
-        if not has("sqlite_writes.cost"):
-            raise NotImplementedError("this commit does not count costs")
-        from sqlite_writes.cost import insert_cost
+        insert_cost = find("insert_cost")
 
-        def count() -> dict[str, float | None]:
+        def count() -> Report:
             with database_path(storage) as database:
-                return insert_cost(database, settings)
+                return dict(insert_cost(database, settings))
 
-        self.reports = measured_once(f"{settings} {storage}", count, 1)
+        self.reports = self.measured_once(f"{settings} {storage}", count, 1)
 
     @unit("bytes")
     def track_bytes_written(self, settings: str, storage: str) -> float:
@@ -93,10 +89,10 @@ class Library:
 
 
 def _library_version() -> tuple[str, str]:
-    if not has("sqlite_writes.database", "library_version"):
+    try:
+        version, source_id = find("library_version")()
+    except NotImplementedError:
         import sqlite3
 
         return sqlite3.sqlite_version, ""
-    from sqlite_writes.database import library_version
-
-    return library_version()
+    return version, source_id

@@ -10,7 +10,7 @@ import math
 import multiprocessing
 from typing import Any, Callable
 
-from .common import allow_many_descriptors, has, setup, unit
+from .common import allow_many_descriptors, find, setup, unit
 
 WAYS = ["pool_map", "plain Pool"]
 WORKERS = [100, 500]
@@ -38,10 +38,10 @@ class Pool:
     @unit("bytes")
     def track_memory(self, workers: int, way: str) -> float:
         """The proportional set sizes of the workers, added up, while all are alive."""
-        if not has("sqlite_writes.memory"):
+        try:
+            proportional_memory = find("proportional_memory")
+        except NotImplementedError:
             return math.nan
-        from sqlite_writes.memory import proportional_memory
-
         sizes = _map(way, proportional_memory, [HOLD] * workers)
         return sum(math.nan if size is None else size for size in sizes)
 

@@ -15,7 +15,7 @@ from .common import (
     _TimedBursts,
     bursts,
     database_path,
-    measured_once,
+    find,
     samples,
     setup,
     skip_if_driver_is_ignored,
@@ -86,12 +86,9 @@ class PopulatedBurst(_TimedBursts):
 
     version = "2"
 
-    def setup_cache(self) -> None:
-        """Have asv run the whole class in one folder (see common)."""
-
     def setup(self, settings: str) -> None:
         skip_unless_possible(settings)
-        self.use(measured_once(settings, lambda: _burst_into_populated(settings), bursts(settings)))
+        self.use(self.measured_once(settings, lambda: _burst_into_populated(settings), bursts(settings)))
 
     @unit("seconds")
     def track_slowest_insert(self, settings: str) -> Samples:
@@ -100,14 +97,14 @@ class PopulatedBurst(_TimedBursts):
 
 def _burst_into_populated(settings: str) -> dict[str, object]:
     from sqlite_writes import create_table, generate_example_rows, insert_rows_in_parallel
-    from sqlite_writes.database import INSERT_ROW, connect
 
+    connect, insert = find("connect"), find("INSERT_ROW")
     with database_path() as database:
         create_table(database, settings)
         connection = connect(database, settings)
         try:
             connection.execute("BEGIN")
-            connection.executemany(INSERT_ROW, generate_example_rows(POPULATED))
+            connection.executemany(insert, generate_example_rows(POPULATED))
             connection.commit()
         finally:
             connection.close()

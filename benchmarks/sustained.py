@@ -15,10 +15,10 @@ from .common import (
     SETTINGS,
     Report,
     Samples,
+    _Reports,
     bursts,
     database_path,
-    has,
-    measured_once,
+    find,
     samples,
     setup,
     skip_unless_possible,
@@ -28,14 +28,11 @@ from .common import (
 WRITERS = 50
 
 
-class _Sustained:
-    """The metrics that both classes share; each names its rows and has its own ``version`` and ``setup_cache``."""
+class _Sustained(_Reports):
+    """The metrics that both classes share; each names its rows and has its own ``version``."""
 
     params = (SETTINGS,)
     param_names = ("settings",)
-
-    timeout = 600.0
-    reports: list[Report]
 
     @unit("seconds per row")
     def track_time_per_row(self, settings: str) -> Samples:
@@ -61,12 +58,9 @@ class SustainedWriting(_Sustained):
 
     version = "1"
 
-    def setup_cache(self) -> None:
-        """Have asv run the whole class in one folder (see common)."""
-
     def setup(self, settings: str) -> None:
         skip_unless_possible(settings)
-        self.reports = measured_once(settings, lambda: _write_and_check(settings, 10, False), bursts(settings))
+        self.reports = self.measured_once(settings, lambda: _write_and_check(settings, 10, False), bursts(settings))
 
 
 class SustainedKeptOpen(_Sustained):
@@ -74,14 +68,10 @@ class SustainedKeptOpen(_Sustained):
 
     version = "1"
 
-    def setup_cache(self) -> None:
-        """Have asv run the whole class in one folder (see common)."""
-
     def setup(self, settings: str) -> None:
         skip_unless_possible(settings)
-        if not has("sqlite_writes.database", "open_writer"):
-            raise NotImplementedError("this commit keeps no connection open")
-        self.reports = measured_once(settings, lambda: _write_and_check(settings, 40, True), bursts(settings))
+        find("open_writer")
+        self.reports = self.measured_once(settings, lambda: _write_and_check(settings, 40, True), bursts(settings))
 
 
 def _write_and_check(settings: str, rows: int, keep_open: bool) -> Report:
@@ -89,19 +79,18 @@ def _write_and_check(settings: str, rows: int, keep_open: bool) -> Report:
 
     from sqlite_writes import SETTINGS as KNOWN
     from sqlite_writes import create_table, generate_example_rows, pool_map, row_count
-    from sqlite_writes.database import insert_rows, warm_up
 
     patient = replace(KNOWN[settings], busy_timeout=60.0)
     with database_path() as database:
         create_table(database, patient)
-        insert = partial(insert_rows, database, patient)
+        insert = partial(find("insert_rows"), database, patient)
         if keep_open:
             insert = partial(insert, keep_open=True)
         outcomes = pool_map(
             insert,
             [generate_example_rows(rows) for _ in range(WRITERS)],
             deadline=300.0,
-            warm_up=partial(warm_up, patient),
+            warm_up=partial(find("warm_up"), patient),
         )
         kept = row_count(database)
     if kept != WRITERS * rows:

@@ -10,27 +10,22 @@ from __future__ import annotations
 
 from functools import partial
 
-from .common import Report, bursts, database_path, has, mean, measured_once, setup, unit
+from .common import Report, _Reports, bursts, database_path, find, mean, setup, unit
 
 WORKERS = 50
 
 
-class ReadThenWrite:
+class ReadThenWrite(_Reports):
     """50 processes each read the table and insert a row, in one transaction."""
 
     params = (["delete", "wal"], ["implicit", "immediate"])
     param_names = ("journal_mode", "transaction")
 
     version = "1"
-    timeout = 600.0
-
-    def setup_cache(self) -> None:
-        """Have asv run the whole class in one folder (see common)."""
 
     def setup(self, journal_mode: str, transaction: str) -> None:
-        if not has("sqlite_writes.database", "read_then_insert_row"):
-            raise NotImplementedError("this commit does not read before it writes")
-        self.reports = measured_once(
+        find("read_then_insert_row")
+        self.reports = self.measured_once(
             f"{journal_mode} {transaction}", lambda: _burst_of_readers(journal_mode, transaction), bursts()
         )
 
@@ -45,18 +40,17 @@ class ReadThenWrite:
 
 def _burst_of_readers(journal_mode: str, transaction: str) -> Report:
     from sqlite_writes import Settings, create_table, generate_example_rows, pool_map
-    from sqlite_writes.database import count_rows, read_then_insert_row, warm_up
 
     rows = generate_example_rows(WORKERS)
     settings = Settings(journal_mode=journal_mode, transaction=transaction, busy_timeout=60)
     with database_path() as database:
         create_table(database, settings)
         outcomes = pool_map(
-            partial(read_then_insert_row, database, settings=settings),
+            partial(find("read_then_insert_row"), database, settings=settings),
             rows,
-            warm_up=partial(warm_up, settings),
+            warm_up=partial(find("warm_up"), settings),
         )
-        copies = count_rows(database, rows)
+        copies = find("count_copies", "count_rows")(database, rows)
     return {
         "failed": sum(outcome.status != "returned" for outcome in outcomes),
         "lost": sum(outcome.status == "returned" and not kept for outcome, kept in zip(outcomes, copies)),

@@ -6,10 +6,12 @@ This file only re-exports the public names; each is documented where it is defin
 """
 
 from .burst import BurstError, BurstReport, insert_rows_in_parallel, insert_rows_one_after_another
-from .database import connect, create_table, error_name, generate_example_rows, insert_row, open_writer, row_count
+from .errors import error_name
 from .line import WriteLine, synced, write_turn
 from .pool import Outcome, pool_map
 from .settings import SETTINGS, Settings
+from .table import create_table, generate_example_rows, row_count
+from .writers.ours import connect, insert_row, open_writer
 
 __all__ = [
     "SETTINGS",

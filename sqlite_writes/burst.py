@@ -1,6 +1,6 @@
 """A burst: insert rows from as many processes at one moment, then check the table for every row.
 
-Puts pool and database together and derives the report; knows no pipes and no SQL of its own.
+Puts pool and writers together and derives the report; knows no pipes and no SQL of its own.
 """
 
 from __future__ import annotations
@@ -13,20 +13,13 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from .database import (
-    InsertTrace,
-    Row,
-    check_database,
-    count_rows,
-    error_name,
-    insert_rows,
-    library_version,
-    trace_insert,
-    warm_up,
-)
-from .known_bugs import known_bugs
+from .errors import error_name
+from .library import known_bugs, library_version
 from .pool import Outcome, pool_map
 from .settings import Settings, resolve_settings
+from .table import Row, count_copies
+from .writers.ours import InsertTrace, check_database, insert_rows, trace_insert
+from .writers.warm_up import warm_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -260,7 +253,7 @@ def insert_rows_in_parallel(
     settings = resolve_settings(settings)
     rows = _checked(rows)
     check_database(database, settings)
-    before = count_rows(database, rows)
+    before = count_copies(database, rows)
     outcomes = pool_map(
         partial(trace_insert, database, settings=settings),
         rows,
@@ -268,7 +261,7 @@ def insert_rows_in_parallel(
         deadline=settings.busy_timeout + _TIME_FOR_PROCESSES if deadline is None else deadline,
         warm_up=partial(warm_up, settings),
     )
-    after = count_rows(database, rows)
+    after = count_copies(database, rows)
     return BurstReport(settings, tuple(outcomes), tuple(now - then for now, then in zip(after, before)))
 
 

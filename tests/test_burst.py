@@ -36,7 +36,7 @@ from sqlite_writes import (
 from .conftest import PROJECT, READS_PROC, Living, run_script, wait_until
 
 if TYPE_CHECKING:
-    from sqlite_writes.database import InsertTrace
+    from sqlite_writes.writers.ours import InsertTrace
 
 
 def returned(started: float, ended: float) -> Outcome[InsertTrace]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sqlite_writes import SETTINGS, create_table, insert_row
-from sqlite_writes.cost import METRICS, _io_counter, insert_cost
+from sqlite_writes.scenarios.cost import METRICS, _io_counter, insert_cost
 
 from .conftest import PROJECT
 

@@ -18,6 +18,7 @@ import pytest
 from sqlite_writes import (
     SETTINGS,
     Settings,
+    connect,
     create_table,
     error_name,
     generate_example_rows,
@@ -28,9 +29,12 @@ from sqlite_writes import (
     row_count,
     write_turn,
 )
-from sqlite_writes import database as database_module
-from sqlite_writes.cost import _every_connection
-from sqlite_writes.database import check_library, connect, count_rows, insert_rows, read_then_insert_row, trace_insert
+from sqlite_writes.library import check_library
+from sqlite_writes.scenarios.cost import _every_connection
+from sqlite_writes.scenarios.transaction import read_then_insert_row
+from sqlite_writes.table import count_copies
+from sqlite_writes.writers import ours, warm_up
+from sqlite_writes.writers.ours import insert_rows, trace_insert
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -168,7 +172,7 @@ def test_a_concurrent_insert_whose_commit_conflicts_begins_again(
                     error = sqlite3.OperationalError("database is locked")
                     error.__dict__.update(sqlite_errorname="SQLITE_BUSY_SNAPSHOT")
                     raise error
-            return super().execute(sql.replace("BEGIN concurrent", "BEGIN IMMEDIATE"), *parameters)
+            return super().execute(sql.replace("BEGIN CONCURRENT", "BEGIN IMMEDIATE"), *parameters)
 
     create_table(database, "concurrent")
     connect_plainly = sqlite3.connect
@@ -283,7 +287,7 @@ def test_rows_are_counted_by_row(database: str) -> None:
     rows = generate_example_rows(2000)
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.executemany("INSERT INTO messages (msg) VALUES (?)", rows[:1500] + rows[:10])
-    assert count_rows(database, rows) == [2] * 10 + [1] * 1490 + [0] * 500
+    assert count_copies(database, rows) == [2] * 10 + [1] * 1490 + [0] * 500
     assert row_count(database) == 1510
 
 
@@ -322,10 +326,8 @@ def test_a_stale_snapshot_has_its_own_name(database: str) -> None:
 
 
 def test_a_built_in_synchronous_that_differs_is_overruled(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sqlite_writes import database as module
-
     create_table(database, "wal")
-    monkeypatch.setattr(module, "_built_in_synchronous", lambda _: "normal")
+    monkeypatch.setattr(ours, "built_in_synchronous", lambda _: "normal")
     statements: list[str] = []
     real = sqlite3.connect
 
@@ -344,7 +346,7 @@ def test_a_built_in_synchronous_that_differs_is_overruled(database: str, monkeyp
 def test_a_memory_that_is_full_is_no_obstacle_to_warming_up(settings: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a container's often is, which has little."""
     made: list[str] = []
-    create = database_module.create_table
+    create = warm_up.create_table
 
     def create_or_fail(path: str, settings: Settings) -> None:
         made.append(path)
@@ -352,7 +354,7 @@ def test_a_memory_that_is_full_is_no_obstacle_to_warming_up(settings: str, monke
             raise sqlite3.OperationalError("database or disk is full")
         create(path, settings)
 
-    monkeypatch.setattr(database_module, "create_table", create_or_fail)
-    database_module.warm_up(settings)
+    monkeypatch.setattr(warm_up, "create_table", create_or_fail)
+    warm_up.warm_up(settings)
     assert len(made) == 2
     assert not any(os.path.exists(os.path.dirname(path)) for path in made)

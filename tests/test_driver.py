@@ -11,7 +11,7 @@ from .conftest import run_script
 SCRIPT = """
 import json, sys
 from sqlite_writes import create_table, error_name, generate_example_rows, insert_rows_in_parallel
-from sqlite_writes.cost import insert_cost
+from sqlite_writes.scenarios.cost import insert_cost
 create_table(sys.argv[1], "wal")
 report = insert_rows_in_parallel(sys.argv[1], generate_example_rows(20), "wal").to_dict()
 assert "sqlite3" not in sys.modules
@@ -36,7 +36,7 @@ def test_a_locked_database_has_the_same_name(database: str, monkeypatch: pytest.
     script = """
 import sys
 from sqlite_writes import Settings, create_table, insert_rows_in_parallel
-from sqlite_writes.database import connect
+from sqlite_writes import connect
 create_table(sys.argv[1])
 held = connect(sys.argv[1])
 held.execute("BEGIN IMMEDIATE")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from dashboard.interpreters import find_python
+from asv_plugins.interpreters import find_python
 
 from .conftest import Living, run_script
 from .test_interpreters import PYTHONS
@@ -42,7 +42,7 @@ print(json.dumps(found))
 NAIVE = """
 import json, sys
 from sqlite_writes import generate_example_rows
-from sqlite_writes.naive import naive_burst
+from sqlite_writes.scenarios.naive import naive_burst
 # A file for each, because the first burst may leave a malformed one.
 print(json.dumps([naive_burst(sys.argv[1] + str(count), generate_example_rows(count)) for count in (250, 500)]))
 """

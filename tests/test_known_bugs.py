@@ -6,7 +6,7 @@ import pytest
 
 from sqlite_writes import burst as burst_module
 from sqlite_writes import create_table, generate_example_rows, insert_rows_in_parallel
-from sqlite_writes.known_bugs import known_bugs
+from sqlite_writes.library import known_bugs
 
 
 @pytest.mark.parametrize(

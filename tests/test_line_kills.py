@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Callable
 import pytest
 
 from sqlite_writes import WriteLine, connect, create_table, insert_row, line, pool_map, write_turn
-from sqlite_writes import database as table_module
-from sqlite_writes.database import count_rows, warm_up
+from sqlite_writes.table import count_copies
+from sqlite_writes.writers import ours
+from sqlite_writes.writers.warm_up import warm_up
 
 from .conftest import run_script, scratch_folder, wait_until
 from .test_line import INSERT, LINUX, Child, came, descriptors
@@ -69,7 +70,7 @@ def burst_with_kills(database: str, chance: random.Random, longest: float) -> Co
     insert = partial(insert_or_be_killed, database)
     outcomes = pool_map(insert, items, warm_up=partial(warm_up, "grouped"))
     found: Counter[str] = Counter()
-    for outcome, times in zip(outcomes, count_rows(database, [(message,) for message, _ in items])):
+    for outcome, times in zip(outcomes, count_copies(database, [(message,) for message, _ in items])):
         if outcome.status == "returned":
             found["acknowledged" if times == 1 else f"FAULT: acknowledged and there {times} times"] += 1
         elif outcome.killed_by:
@@ -102,7 +103,7 @@ def test_whoever_is_killed_at_whatever_moment_no_row_is_lost_or_there_twice(data
 STEPS: dict[str, tuple[object, str, bool]] = {
     "before the line": (line._Place, "enter", False),
     "standing in line": (line._Place, "_head", False),
-    "in the turn, before BEGIN": (table_module, "_insert_alone", False),
+    "in the turn, before BEGIN": (ours, "_insert_explicitly", False),
     "after COMMIT, before it leaves": (line._Place, "leave", True),
     "after it has left, before it calls": (line._Place, "_call_the_next", True),
     "after it has called, before the sync": (line._Place, "sync", True),
@@ -148,7 +149,7 @@ def test_one_killed_at_any_step_costs_no_other_row_and_doubles_none(step: str, d
                 wait_until(lambda number=number: came(database) == here + number + 1, "it waits")  # type: ignore[misc]
         assert [child.end() for child in (killed, *others)] == [-signal.SIGKILL, 0, 0, 0]
     messages = [("killed",), ("other 0",), ("other 1",), ("other 2",)]
-    assert count_rows(database, messages) == [committed, 1, 1, 1]
+    assert count_copies(database, messages) == [committed, 1, 1, 1]
     assert faults_afterwards(database) == []
 
 

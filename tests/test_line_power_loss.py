@@ -28,7 +28,7 @@ from pathlib import Path
 import pytest
 
 from sqlite_writes import WriteLine, connect, create_table, line, write_turn
-from sqlite_writes.database import INSERT_ROW
+from sqlite_writes.table import INSERT_ROW
 
 from .conftest import PROJECT, scratch_folder
 from .test_cost import STRACE
@@ -46,7 +46,7 @@ WRITERS = """
 import os, sys, traceback
 from contextlib import contextmanager
 from sqlite_writes import insert_row, open_writer
-from sqlite_writes.database import connect
+from sqlite_writes import connect
 
 database, settings, how, writers = sys.argv[1:]
 gate, opener = os.pipe()

@@ -101,7 +101,7 @@ def test_the_base_is_the_merge_base_with_the_main_branch(repository: Path) -> No
 @pytest.mark.parametrize(
     ("name", "measured"),
     [
-        ("sqlite_writes/pool.py", True),
+        ("sqlite_writes/pool/worker.py", True),
         ("benchmarks/burst.py", True),
         ("setup.py", True),
         ("asv.conf.json", True),

@@ -144,7 +144,7 @@ FEW = Cell("few", "queued", "bursts", {"workers": 3, "settings": "queued", "stor
 def test_what_becomes_of_a_row_in_one_of_many_bursts_is_counted(
     name: str, instead: str, expected: dict[str, Any], sides: Callable[..., Side]
 ) -> None:
-    value = ask(sides(Mutant(name, "sqlite_writes/database.py", *_before(instead), "", "")), FEW)
+    value = ask(sides(Mutant(name, "sqlite_writes/writers/ours.py", *_before(instead), "", "")), FEW)
     assert value["attempted"] == 9
     assert {key: value[key] for key in expected} == expected
     assert ("RuntimeError: on purpose" in value["traceback"]) == (name == "raises")
@@ -154,7 +154,7 @@ def test_both_sides_take_their_bursts_in_turns_and_do_not_overlap(sides: Callabl
 
     def noting(name: str) -> Side:
         note = f"open(os.environ['SQLITE_WRITES_FOLDER'] + '/control', 'a').write({name!r})"
-        return sides(Mutant("", "sqlite_writes/database.py", *_before(note), "", ""))
+        return sides(Mutant("", "sqlite_writes/writers/ours.py", *_before(note), "", ""))
 
     base, head = noting("b"), noting("h")
     series = Series(replace(FEW, arguments={**FEW.arguments, "count": 6}))
@@ -356,7 +356,7 @@ def test_a_disk_that_fills_during_a_burst_is_no_failure_of_its_rows(
     sides: Callable[..., Side], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = "raise sqlite3.OperationalError('database or disk is full')"
-    side = sides(Mutant("", "sqlite_writes/database.py", *_before(full), "", ""))
+    side = sides(Mutant("", "sqlite_writes/writers/ours.py", *_before(full), "", ""))
     assert ask(side, FEW)["errors"] == {"SQLITE_FULL": 9}  # there is room: it is what the commit does
     monkeypatch.setattr("pr_check.side.SPACE_IN_USE", 10**18)
     with pytest.raises(SetUpError, match=r"the disk of .*databases' is full"):

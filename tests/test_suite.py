@@ -17,8 +17,7 @@ import pytest
 import sqlite_writes
 from benchmarks import burst, caller, common, cost, pool, sequence, sustained
 from benchmarks import transaction as transactions
-from dashboard.answer import Answer, Cell
-from sqlite_writes.database import library_version
+from sqlite_writes.library import library_version
 
 from .conftest import PROJECT, run_script
 from .test_interpreters import THIS
@@ -76,7 +75,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]
     (clone / "benchmarks" / "broken.py").write_text(BROKEN)
     for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "All of it"]):
         run("git", *arguments, cwd=clone, home=home)
-    run(sys.executable, "-m", "dashboard.machine", cwd=clone, home=home)
+    run(sys.executable, "-m", "asv_plugins.machine", cwd=clone, home=home)
     said = run(
         *(sys.executable, "-m", "asv", "run", "HEAD^!"),
         *("--bench", r"burst\.Burst\..*\((1|5), '(default|wal)'\)"),
@@ -161,25 +160,6 @@ def test_the_answer_without_results_says_what_to_do(tmp_path: Path, measured: tu
     assert done.returncode == 1
     assert done.stderr.endswith("run make bench first\n")
     assert len(done.stderr.splitlines()) == 1
-
-
-def test_an_answer_says_where_failures_begin_and_never_hides_a_lost_row() -> None:
-    clean, failed = Cell(0.0, 0.0), Cell(16.0, 0.0)
-    answer = Answer("env", "3.12")
-    answer.cells = {
-        "default": {500: failed, 50: clean, 250: clean},
-        "wal": {50: clean, 500: clean},
-        "the naive way": {500: Cell(0.5, 478.5)},
-        "broken": {50: clean, 250: Cell(None, None)},
-        "patchy": {50: failed, 500: clean},
-    }
-    assert answer.headline() == (
-        "With default settings 250 concurrent inserts succeeded; failures began at 500: 16 of 500. "
-        "With broken 50 concurrent inserts succeeded; at 250 the benchmark itself failed. "
-        "With patchy no size that was measured is safe; failures began at 50: 16 of 50. "
-        "With wal none failed up to 500."
-    )
-    assert answer.baseline() == ("the naive way, wrong on purpose: already at 500, 0.5 failed and 478.5 were lost")
 
 
 # ----------------------------------------------------------------------------- the benchmarks' values, without asv
@@ -367,7 +347,7 @@ def test_reading_before_writing_fails_only_if_deferred(
 
 
 def test_costs_and_library_are_what_the_package_says(bench_folder: Path) -> None:
-    from sqlite_writes.cost import METRICS, insert_cost
+    from sqlite_writes.scenarios.cost import METRICS, insert_cost
 
     cell = cost.InsertCost()
     cell.setup("default", "disk")
@@ -420,12 +400,13 @@ def test_what_a_commit_has_and_cannot_import_is_a_failure_and_not_missing(
     (package / "whole.py").write_text("name = 1")
     (package / "broken.py").write_text("from .whole import missing")
     monkeypatch.syspath_prepend(tmp_path)
-    assert common.has("of_a_commit.whole")
-    assert common.has("of_a_commit.whole", "name")
-    assert not common.has("of_a_commit.whole", "missing")
-    assert not common.has("of_a_commit.absent")
+    monkeypatch.setattr(common, "_ROOMS", ["of_a_commit.absent.too", "of_a_commit.whole", "of_a_commit.broken"])
+    assert common.find("name") == 1
     with pytest.raises(ImportError, match="missing"):
-        common.has("of_a_commit.broken", "name")
+        common.find("missing")
+    monkeypatch.setattr(common, "_ROOMS", ["of_a_commit.absent", "of_a_commit.whole"])
+    with pytest.raises(NotImplementedError, match="this commit has no missing"):
+        common.find("missing")
 
 
 def test_the_limit_of_descriptors_is_raised_for_a_plain_pool() -> None:

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from sqlite_writes import SETTINGS, Settings, create_table, pool_map
-from sqlite_writes.database import insert_rows, warm_up
+from sqlite_writes.writers.ours import insert_rows
+from sqlite_writes.writers.warm_up import warm_up
 
 from .conftest import scratch_folder
 

@@ -17,15 +17,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
-from .database import Row, check_library, create_table, insert_row, warm_up
-from .driver import sqlite3
-from .pool import pool_map
-from .settings import Settings, resolve_settings
+from sqlite_writes.driver import sqlite3
+from sqlite_writes.library import check_library
+from sqlite_writes.pool import pool_map
+from sqlite_writes.settings import Settings, resolve_settings
+from sqlite_writes.table import Row, create_table
+from sqlite_writes.writers.ours import insert_row
+from sqlite_writes.writers.warm_up import warm_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .driver import Database
+    from sqlite_writes.driver import Database
 
 # How many inserts are counted; the cost of one is their mean, and whole where each costs the same.
 INSERTS = 10
@@ -164,7 +167,7 @@ def _syncs(database: Database, settings: Settings) -> int | None:
             script = (
                 "import sys; sys.path[:] = filter(None, sys.path); import pickle;"
                 "sys.path[:] = pickle.loads(bytes.fromhex(sys.argv[1]));"
-                "from sqlite_writes.cost import _insert; _insert(*pickle.loads(bytes.fromhex(sys.argv[2])))"
+                "from sqlite_writes.scenarios.cost import _insert; _insert(*pickle.loads(bytes.fromhex(sys.argv[2])))"
             )
             arguments = [_as_hex(sys.path), _as_hex((database, settings, count))]
             subprocess.run(

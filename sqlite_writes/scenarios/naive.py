@@ -21,14 +21,15 @@ import multiprocessing
 import time
 from typing import TYPE_CHECKING
 
-from .database import CREATE_TABLE, INSERT_ROW, count_rows, error_name
-from .driver import sqlite3
+from sqlite_writes.driver import sqlite3
+from sqlite_writes.errors import error_name
+from sqlite_writes.table import CREATE_TABLE, INSERT_ROW, count_copies
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from multiprocessing.pool import AsyncResult
 
-    from .database import Row
+    from sqlite_writes.table import Row
 
 LONGEST_BURST = 60.0
 """Seconds after which no answer is expected any more: ten times as long as 500 workers take on a busy machine."""
@@ -47,7 +48,7 @@ def naive_burst(database: str, rows: Sequence[Row], journal_mode: str = "wal") -
         until = time.monotonic() + LONGEST_BURST
         errors = [_answer(answer, until) for answer in answers]
     try:
-        kept = count_rows(database, rows)
+        kept = count_copies(database, rows)
     except sqlite3.DatabaseError:  # "malformed", now and then: then no row can be read any more
         kept = [0] * len(rows)
     lost = sum(error is None and not copies for error, copies in zip(errors, kept))

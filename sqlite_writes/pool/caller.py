@@ -1,0 +1,307 @@
+"""The caller's part of the pool: check the job, start the launcher, make sense of its report, leave nothing running.
+
+Knows nothing of how workers are started and watched (launcher.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Callable, Generic, TypeVar
+
+from .launcher import Record, run_and_report
+from .pipes import read, write
+from .worker import GRACE, Job, flush_output, set_alarm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .launcher import Record
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+START_METHODS = ("forkserver", "fork")
+
+# The largest deadline, in seconds: some months. A timer of the kernel takes no number that is much larger.
+_LONGEST = 10_000_000
+
+# What the launcher's interpreter runs: the caller's sys.path first, so that it imports the caller's packages, and never
+# what lies in the current folder by one of their names.
+_BOOTSTRAP = """\
+import sys
+if sys.path[:1] == [""]:
+    del sys.path[0]
+import os, pickle
+control, report, caller, deadline = os.fdopen(int(sys.argv[1]), "rb"), *map(int, sys.argv[2:4]), float(sys.argv[4])
+try:
+    sys.path[:], sys.argv[:] = pickle.load(control)
+except EOFError:  # the caller is gone already
+    sys.exit()
+from sqlite_writes.pool.launcher import launch
+launch(control, report, caller, deadline)
+"""
+
+
+# How a pickle names the main script's module, or holds a string that is the same.
+_MAIN = b"\x8c\x08__main__"
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[Result]):
+    """What became of one item.
+
+    status: ``"returned"``, ``"raised"``, ``"killed"`` (by a signal that was not ours; if that came while it waited for
+        the others, its ``ended`` is set) or ``"timed out"`` (it had not ended at the deadline, or not sent its result
+        within a few seconds from then, and we killed it).
+    result: what the function returned.
+    exception: what it raised, and its ``traceback`` as text. An exit without a word (``os._exit``) is a
+        ``ChildProcessError``.
+    killed_by: the number of the signal.
+    pid: the worker's process id; no two outcomes of one call share it.
+    ready, started, ended: seconds on ``time.monotonic``, one clock for all processes: when the worker was warm and
+        waited at the gate, when it called the function, when the function returned or raised. ``None`` if it never did.
+    """
+
+    status: str
+    pid: int
+    result: Result | None = None
+    exception: BaseException | None = None
+    traceback: str = ""
+    killed_by: int | None = None
+    ready: float | None = None
+    started: float | None = None
+    ended: float | None = None
+
+
+def pool_map(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    start_method: str = "forkserver",
+    deadline: float = 60.0,
+    warm_up: Callable[[], object] | None = None,
+) -> list[Outcome[Result]]:
+    """Call ``function(item)`` for every item at the same moment, each in a process of its own.
+
+    Every worker first calls ``warm_up`` (imports are done already), then waits at the gate; the launcher has called it
+    once too. When all wait there, the gate opens, once. Returns one outcome per item, in the order of the items; an
+    exception, a kill or a hang in one worker is data about its item and hides no other.
+
+    What is measured is ``function`` alone: ``started`` is taken after the gate, ``ended`` before anything is sent
+    back. Not measured: starting and ending processes, imports, ``warm_up``, pickling.
+
+    start_method: ``"forkserver"`` (the default, on every Python): the workers are forked from a freshly started
+        interpreter, so that nothing the caller holds open can reach them. The function and the items must be
+        picklable; a function of the main script works if the script guards its start with ``__name__``. ``"fork"``:
+        the workers descend from the caller; any function will do, and a SQLite connection that the caller holds open
+        loses rows (https://sqlite.org/howtocorrupt.html, section 2.6).
+    deadline: seconds from the call, up to 10,000,000, after which every worker that has not ended is killed; its
+        outcome is ``"timed out"``. If the workers are not all at the gate by then, it stays shut.
+
+    Every process is gone when this returns or raises, Ctrl-C included; if the caller itself is killed, the launcher
+    ends them. Before any start it raises ``ValueError`` for a deadline or start method that will not do or what cannot
+    be pickled, ``OSError`` if the system's limits do not leave room for so many processes, and ``NotImplementedError``
+    elsewhere than on Linux and macOS. Later: ``RuntimeError`` if the function cannot be loaded in a fresh process,
+    ``OSError`` if the system refuses to start so many after all, ``ChildProcessError`` if the launcher itself is
+    killed, or hangs in ``warm_up``.
+    """
+    if not hasattr(os, "fork"):
+        raise NotImplementedError(f"pool_map needs os.fork, which {sys.platform} lacks: it runs on Linux and macOS")
+    if start_method not in START_METHODS:
+        raise ValueError(f"start_method {start_method!r} is not one of {', '.join(START_METHODS)}")
+    if isinstance(deadline, bool) or not isinstance(deadline, (int, float)) or not 0 < deadline <= _LONGEST:
+        raise ValueError(f"deadline {deadline!r} is not a number of seconds above 0 and up to {_LONGEST}")
+    job = Job(function, list(items), warm_up, time.monotonic() + deadline)
+    if not job.items:
+        return []
+
+    start = _start_launcher if start_method == "forkserver" else _fork_launcher
+    control_read, control_write = os.pipe()
+    try:
+        report_read, report_write = os.pipe()
+    except OSError:
+        os.close(control_read)
+        os.close(control_write)
+        raise
+    launcher = status = 0
+    report = b""
+    try:
+        # A Ctrl-C comes after the start, not in the midst of it: else the launcher's number would be lost.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            launcher, payload = start(job, control_read, report_write, (control_write, report_read), mask)
+        finally:
+            os.close(control_read)
+            os.close(report_write)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        write(control_write, payload, until=job.deadline + GRACE)
+        report, _ = read(report_read, until=job.deadline + GRACE)
+    finally:
+        # The end of the control pipe tells the launcher to kill and reap whatever is left, and to end.
+        os.close(control_write)
+        os.close(report_read)
+        if launcher:
+            status = _end_launcher(launcher, reported=bool(report))
+    return _outcomes(report, status)
+
+
+def _start_launcher(
+    job: Job, control: int, report: int, _: tuple[int, int], mask: set[int | signal.Signals]
+) -> tuple[int, bytes]:
+    """Start a fresh interpreter as the launcher; its process id and what to write into its control pipe.
+
+    ``mask``: the signals that it is to have blocked.
+    """
+    from fcntl import F_DUPFD, fcntl
+    from multiprocessing import process
+    from subprocess import _args_from_interpreter_flags  # type: ignore[attr-defined]  # as multiprocessing does
+
+    if getattr(process.current_process(), "_inheriting", False):
+        raise RuntimeError(
+            "pool_map was called while a fresh process imports the main script: "
+            "put the call behind if __name__ == '__main__'"
+        )
+    if not sys.executable:
+        raise RuntimeError("sys.executable is empty: there is no interpreter to start the workers from")
+    try:
+        pickled_job = pickle.dumps(job)
+    except Exception as error:
+        raise ValueError(
+            f"the function or an item cannot be pickled, which start_method 'forkserver' needs: {error}"
+        ) from error
+    main = _origin_of_main() if _MAIN in pickled_job else None
+    payload = pickle.dumps((sys.path, sys.argv)) + pickle.dumps(main) + pickled_job
+    # Inheritable, and none of them in the place of a standard stream that the caller has closed.
+    inherited: list[int] = []
+    try:
+        inherited += (fcntl(end, F_DUPFD, 3) for end in (control, report))
+        # A process group of its own keeps a terminal's Ctrl-C from the workers: the caller alone decides what to do.
+        pid = os.posix_spawn(
+            sys.executable,
+            [
+                sys.executable,
+                *_args_from_interpreter_flags(),
+                "-c",
+                _BOOTSTRAP,
+                *map(str, (*inherited, os.getpid())),
+                repr(job.deadline),
+            ],
+            os.environ,
+            file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)],
+            setpgroup=0,
+            setsigmask=mask,
+        )
+    finally:
+        for descriptor in inherited:
+            os.close(descriptor)
+    return pid, payload
+
+
+def _fork_launcher(
+    job: Job, control: int, report: int, callers: tuple[int, int], mask: set[int | signal.Signals]
+) -> tuple[int, bytes]:
+    """Fork the launcher from the caller, whose ends of the two pipes are ``callers``."""
+    flush_output()
+    caller = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setpgid(0, 0)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            set_alarm(job.deadline)
+            for descriptor in callers:
+                os.close(descriptor)
+            run_and_report(lambda: job, control, report, caller)
+        finally:
+            os._exit(0)
+    return pid, b""
+
+
+def _origin_of_main() -> tuple[str | None, str] | None:
+    """The name, or else the path, from which a fresh process can import the caller's main module, if it can."""
+    main = sys.modules["__main__"]
+    spec, path = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+    if spec is not None:
+        return spec.name, ""
+    return (None, os.path.abspath(path)) if path is not None and os.path.exists(path) else None
+
+
+def _end_launcher(launcher: int, *, reported: bool) -> int:
+    """Wait until the launcher has ended, by force if it does not; its wait status.
+
+    Without a report from it, it was killed, hangs, or a second Ctrl-C came: its workers may be alive and are killed.
+    """
+    until = time.monotonic() + GRACE
+    pause = 0.0005
+    status = None
+    try:
+        while status is None and time.monotonic() < until:
+            status = _wait_status(launcher, os.WNOHANG)
+            if status is None:
+                time.sleep(pause)
+                pause = min(2 * pause, 0.02)
+    finally:
+        if status != 0 or not reported:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(launcher, signal.SIGKILL)
+            if status is None:
+                status = _wait_status(launcher, 0)
+    return status or 0
+
+
+def _wait_status(pid: int, options: int) -> int | None:
+    """The process's wait status, or None while it runs; 0 if somebody else in this process has already reaped it."""
+    try:
+        done, status = os.waitpid(pid, options)
+    except ChildProcessError:
+        return 0
+    return status if done else None
+
+
+def _outcomes(report: bytes, launcher_status: int) -> list[Outcome[Any]]:
+    try:
+        error, records = pickle.loads(report)
+    except Exception:
+        code = os.waitstatus_to_exitcode(launcher_status)
+        how = f"was killed by signal {-code}" if code < 0 else f"exited with status {code} before it reported"
+        raise ChildProcessError(f"the process that starts the workers {how}; no worker is left running") from None
+    if error is not None:
+        raise error
+    return [_outcome(record) for record in records]
+
+
+def _outcome(record: Record) -> Outcome[Any]:
+    """Make sense of what is known about one worker."""
+    status, result, exception, text, killed_by = "returned", None, None, "", None
+    if record.message is not None:
+        payload, text = pickle.loads(record.message)
+        try:
+            result, exception = pickle.loads(payload)
+        except Exception as error:
+            exception = pickle.UnpicklingError(f"what the worker sent cannot be unpickled: {error}")
+        if exception is not None:
+            status = "raised"
+    elif record.wait_status is None:
+        status = "timed out"
+    elif os.WIFSIGNALED(record.wait_status):
+        status, killed_by = "killed", os.WTERMSIG(record.wait_status)
+    else:
+        code = os.WEXITSTATUS(record.wait_status)
+        status, exception = "raised", ChildProcessError(f"the worker exited with status {code} and without a result")
+    return Outcome(
+        status=status,
+        pid=record.pid,
+        result=result,
+        exception=exception,
+        traceback=text,
+        killed_by=killed_by,
+        ready=record.ready,
+        started=record.started,
+        ended=record.ended,
+    )

@@ -1,0 +1,154 @@
+"""The launcher's part of the pool: fork the workers, open the gate when all are there, collect, and reap every one.
+
+Runs in a process of its own, small so that forking it is cheap. Knows neither the caller's files nor what a result is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import mmap
+import os
+import pickle
+import signal
+import time
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Callable, NoReturn
+
+from .pipes import Pipes, read, reassemble
+from .worker import GRACE, Job, flush_output, set_alarm, work
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the launcher reports of one worker; ``wait_status`` is None if the launcher killed it at the deadline."""
+
+    pid: int
+    wait_status: int | None
+    message: bytes | None
+    ready: float | None
+    started: float | None
+    ended: float | None
+
+
+def launch(control: BinaryIO, report: int, caller: int, deadline: float) -> NoReturn:
+    """The launcher's whole life, in a fresh interpreter whose control pipe has already given it ``sys.path``."""
+    set_alarm(deadline)
+
+    def load_job() -> Job:
+        main = pickle.load(control)
+        if main is not None:
+            _import_main(*main)
+        job: Job = pickle.load(control)
+        return job
+
+    # posix_spawn hands on whatever the caller has made inheritable.
+    for descriptor in [int(name) for name in os.listdir("/dev/fd")]:
+        if descriptor > 2 and descriptor not in (control.fileno(), report):
+            with contextlib.suppress(OSError):  # the listing's own
+                os.close(descriptor)
+    run_and_report(load_job, control.fileno(), report, caller)
+    os._exit(0)
+
+
+def _import_main(name: str | None, path: str) -> None:
+    """Import the caller's main script under another name, as multiprocessing does for its spawned processes."""
+    from multiprocessing import process, spawn
+
+    current: Any = process.current_process()
+    current._inheriting = True
+    try:
+        spawn.prepare({"init_main_from_name": name} if name else {"init_main_from_path": path})
+    finally:
+        del current._inheriting
+
+
+def run_and_report(load_job: Callable[[], Job], control: int, report: int, caller: int) -> None:
+    """Run the job and write ``(exception or None, records)`` to the report pipe, unless the caller is gone."""
+    error: Exception | None = None
+    records: list[Record] = []
+    try:
+        job = load_job()
+    except BaseException as reason:  # a main script may end the program when it is imported
+        error = RuntimeError(
+            f"the function cannot be loaded in a fresh process, which has to import it "
+            f"(start_method='fork' need not): {reason!r}"
+        )
+    else:
+        try:
+            records = run_workers(job, control, report, caller)
+        except OSError as reason:
+            error = reason
+    if os.getppid() == caller:  # else nobody may read what another process of the caller's keeps open
+        with contextlib.suppress(BrokenPipeError), os.fdopen(report, "wb") as pipe:
+            pipe.write(pickle.dumps((error, records)))
+
+
+def run_workers(job: Job, control: int, report: int, caller: int) -> list[Record]:
+    """Fork the workers, open the gate when all are there, collect what they send, and reap every one of them."""
+    count = len(job.items)
+    # Shared with the workers: when the gate opened, then for each worker when it was ready, started and ended, and
+    # whether it is done, with a message to send.
+    clock = memoryview(mmap.mmap(-1, 8 * (1 + 4 * count))).cast("d")
+    pipes = Pipes(*(os.pipe() for _ in range(5)))
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, as a caller may have it, there would be no wait status
+    if job.warm_up is not None:
+        # Once here, so that what it initialises is in pages that the workers share (500 of them: 690 MB, not 820). If
+        # it fails it fails in every worker too, and there it is reported.
+        with contextlib.suppress(BaseException):
+            job.warm_up()
+    flush_output()
+    gc.collect()
+    gc.freeze()  # a collection in a worker would write to, and so copy, every page that holds an object
+    pids: list[int] = []
+    statuses: dict[int, int | None] = {}
+    stream, at_end, all_done = b"", False, False
+    try:
+        for index in range(count):
+            try:
+                pid = os.fork()
+            except OSError as error:
+                raise OSError(
+                    error.errno,
+                    f"only {index} of {count} workers could be started: {error.strerror}. "
+                    "The system's limits on processes are ulimit -u, kernel.pid_max, and pids.max of a container",
+                ) from error
+            if pid == 0:
+                work(job, index, clock, pipes, (control, report))
+            pids.append(pid)
+        for descriptor in pipes.workers_ends():
+            os.close(descriptor)
+        _, all_ready = read(pipes.ready[0], job.deadline, control, caller)
+        if all_ready and time.monotonic() < job.deadline:
+            clock[0] = time.monotonic()
+            os.close(pipes.gate[1])
+            _, all_done = read(pipes.done[0], job.deadline, control, caller)
+        end_workers([pid for pid, is_done in zip(pids, clock[4::4]) if not is_done], all_done, statuses)
+        os.close(pipes.collection[1])
+        until = max(job.deadline, time.monotonic() + GRACE / 2)
+        stream, at_end = read(pipes.messages[0], until, control, caller)
+    finally:
+        end_workers([pid for pid in pids if pid not in statuses], at_end, statuses)
+    rest, _ = read(pipes.messages[0], until=0.0)  # what was sent in the last moment: all have ended
+    return [
+        Record(pid, statuses[pid], message, *(moment or None for moment in clock[4 * index + 1 : 4 * index + 4]))
+        for index, (pid, message) in enumerate(zip(pids, reassemble(stream + rest, count)))
+    ]
+
+
+def end_workers(pids: list[int], at_end: bool, statuses: dict[int, int | None]) -> None:
+    """Kill the workers that still run and reap all; note their wait statuses, None for one that we had to kill.
+
+    At the end of a pipe that all of them held, each has done its part, and its status says no more, or it is exiting
+    already.
+    """
+    for pid in pids:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            statuses[pid] = status
+        else:
+            os.kill(pid, signal.SIGKILL)
+    for pid in pids:
+        if pid not in statuses:
+            _, status = os.waitpid(pid, 0)
+            statuses[pid] = status if at_end else None

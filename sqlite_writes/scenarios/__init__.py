@@ -1,0 +1,1 @@
+"""What only the benchmarks need: the naive way, reading before writing, exact costs, memory. Not for users."""

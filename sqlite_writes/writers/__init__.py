@@ -1,0 +1,1 @@
+"""How a worker writes: our writers, by settings. Knows SQL, and no processes."""
