@@ -6,6 +6,8 @@ COMMITS ?= 5
 BURSTS := 2
 BIN := .venv/bin
 ASV := $(BIN)/python -m asv
+PUBLISH = $(ASV) publish --no-pull > .asv/publish.log 2>&1 || \
+  { echo "asv publish failed (.asv/publish.log): $$(grep . .asv/publish.log | tail -n 1)" >&2; exit 1; }
 
 # The quick set: fewer bursts a cell, and the cells that answer the question. The full set is all of it, as plain asv
 # run has it.
@@ -39,15 +41,17 @@ bench bench-full history: .venv/ready
 	@mkdir -p .asv && git rev-list --first-parent --max-count=$(COMMITS) HEAD > .asv/commits
 	@git diff --quiet HEAD -- sqlite_writes setup.py pyproject.toml || \
 	  echo "note: asv measures commits: the uncommitted changes to the package are not in these results"
-	@$(BIN)/python -m dashboard.machine $(MACHINE)
+	@$(BIN)/python -m asv_plugins.machine $(MACHINE)
 	@status=0; SQLITE_WRITES_BURSTS=$(BURSTS) $(SLOWLY) $(ASV) run $(if $(MACHINE),--machine $(MACHINE)) --parallel 2 $(if $(ONLY),--environment $(if $(filter virtualenv%,$(ONLY)),,virtualenv:)$(ONLY)) $(QUICK) $(if $(MACHINE),--bench sustained) $(RANGE) || status=$$?; \
 	  [ $$status -eq 0 ] || [ $$status -eq 2 ] || exit $$status; \
-	  $(ASV) publish --no-pull > .asv/publish.log 2>&1 || { cat .asv/publish.log; exit 1; }; \
+	  $(PUBLISH); \
 	  echo; $(BIN)/python -m dashboard.answer $(MACHINE) && \
 	  echo "The same as pages, with every number and its history: make dashboard" && exit $$status
 
 dashboard: .venv/ready ## publish the results as pages and serve them on this machine, until Ctrl-C
-	@exec $(BIN)/python -m dashboard.serve
+	@ls .asv/results/*/*-*.json > /dev/null 2>&1 || { echo "no results yet: run make bench first" >&2; exit 1; }
+	@$(PUBLISH)
+	@exec $(BIN)/python -u -m http.server 0 --bind 127.0.0.1 --directory .asv/html 2> .asv/requests.log
 
 check-pr: .venv/ready ## judge HEAD against BASE (the merge base with the main branch): anything slower, costlier, broken?
 	@mkdir -p .asv/report

@@ -1,1 +1,1 @@
-"""What people see of the results, and what asv needs to get them: plugins for asv, and the answer in the terminal."""
+"""What people see of asv's results: results → history → changes → answer → pages, each imports those before it only."""

@@ -1,201 +1,194 @@
-"""What got worse, and at which commit: asv's regressions, and what asv leaves out; knows no HTML.
+"""Where a number changed, and what got worse at which commit; knows no page.
 
-asv leaves out a benchmark that begins to fail itself, and its thresholds are relative, so that failed rows that leave 0
-depend on the noise around them. Both are found here by comparing each commit with the one measured before it.
+asv finds regressions. It leaves out a benchmark that begins to fail itself. Its thresholds are relative, so failed rows
+that leave 0 depend on the noise around them. Both are found here: each commit is compared with the one measured before.
 """
 
 from __future__ import annotations
 
-import html
+import itertools
 import json
-import urllib.parse
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from asv.feed import FeedEntry, write_atom
-from asv.util import human_value
-
-from .answer import EVERY_BENCHMARK, NAIVE_BURST, number_of_rows
-from .limits import COUNTS, failures, graph_key, zeros
-from .results import entry_name
+from .alarms import EVERY_BENCHMARK
+from .history import graph_key
+from .results import NAIVE_BURST, Value, entry_name, number_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from asv.graph import GraphSet
+    from asv.graph import Graph, GraphSet
 
-    from .limits import Commit, Series, Transition
-    from .results import Parameters, Value
+    from .history import History, Measurement, Timeline
+    from .results import Parameters
+
+COUNTS = ("_failed_rows", "_lost_rows", "_recovered_rows", "_duplicated_rows")
+
+# A step is (first revision, one past the last, value, smallest value, error), as asv detects them.
+Step = tuple[int, int, float, float, float]
+
+# A benchmark, and what tells its graphs apart.
+GraphName = tuple[str, frozenset[tuple[str, str]]]
+
+
+class Transition(NamedTuple):
+    """A number that changed; ``since`` is the revision of the value before. None is a benchmark that failed."""
+
+    revision: int
+    since: int
+    before: float | None
+    after: float | None
 
 
 @dataclass(frozen=True)
-class Change:
-    """Something that got worse at a commit; ``previous`` is the one at which it was measured before."""
+class Worsening:
+    """Something that got worse at a revision; ``since`` is the one at which it was measured before."""
 
     what: str
-    series: Series
+    history: History
     benchmark: str
-    commit: Commit
-    previous: Commit
+    revision: int
+    since: int
     before: str
     after: str
 
     @property
-    def since(self) -> Commit | None:
-        """The commit that it was measured at before, if others lie between: then it may be any of them."""
-        return self.previous if self.commit.revision - self.previous.revision > 1 else None
+    def measurement(self) -> Measurement:
+        """Where it showed."""
+        return self.history.measurements[self.revision]
 
     @property
-    def where(self) -> str:
-        """Python, SQLite and machine; another SQLite than before may be what changed it."""
-        return self.series.name(self.commit.revision, self.previous.revision)
-
-    @property
-    def address(self) -> str:
-        """Where the first page shows that commit in that environment."""
-        return view_address(self.series, self.commit.hash)
+    def key(self) -> tuple[str, str, str]:
+        """What tells it from the others, today and when it is published again."""
+        return self.benchmark, self.history.folder, self.measurement.commit
 
 
-def view_address(series: Series, commit: str) -> str:
-    """The address of a view of the first page, relative to the site."""
-    view = {"machine": series.machine, "environment": series.environment, "commit": commit}
-    return f"index.html#{urllib.parse.urlencode(view)}"
+def steps_of(graphs: Mapping[GraphName, Graph], history: History, name: str, place: int) -> list[Step]:
+    """Return where asv saw the level of one set of parameters change, oldest first; its place is among all of them."""
+    steps: list[Step] = []
+    for key in history.graphs:
+        graph = graphs.get((name, key))
+        if graph is not None:
+            steps += graph.get_steps() if graph.scalar_series else graph.get_steps()[place]
+    return sorted(steps)
 
 
-def find_changes(
-    all_series: list[Series], commits: list[Commit], known: Mapping[str, Any], graphs: GraphSet, html_dir: Path
-) -> list[Change]:
-    """Everything that got worse, newest commit first, and of one commit failures and rows before the rest."""
-    by_revision = {commit.revision: commit for commit in commits}
-    found = [change for series in all_series for change in _left_out(series, by_revision)]
-    told = {(change.series.folder, change.benchmark, change.commit) for change in found}
-    found += [
-        change
-        for change in _regressions(all_series, by_revision, known, graphs, html_dir)
-        if (change.series.folder, change.benchmark, change.commit) not in told
-    ]
-    return sorted(found, key=lambda change: change.commit.revision, reverse=True)
+def transitions(name: str, timeline: Timeline, steps: list[Step]) -> list[Transition]:
+    """Return where a number changed, oldest first.
+
+    That is where asv sees its level change. Levels hide two things, which are added: where a benchmark begins or ceases
+    to fail itself, and where a count of rows leaves 0 or comes back to it.
+    """
+    found = {
+        after[0]: Transition(after[0], before[1] - 1, before[2], after[2])
+        for before, after in itertools.pairwise(steps)
+        if before[2] != after[2]
+    }
+    for transition in (*_failures(timeline), *(_zeros(timeline) if name.endswith(COUNTS) else ())):
+        found[transition.revision] = transition
+    return [transition for _, transition in sorted(found.items())]
 
 
-def _left_out(series: Series, commits: Mapping[int, Commit]) -> Iterator[Change]:
-    """Benchmarks that began to fail, and counts of rows that left 0."""
-    histories: dict[tuple[str, Parameters], list[tuple[int, Value | None]]] = {}
-    for revision, measurement in sorted(series.measurements.items()):
-        for name, cells in measurement.values.items():
-            for parameters, value in cells.items():
-                histories.setdefault((name, parameters), []).append((revision, value))
-    broken: dict[tuple[str, int, int], list[Parameters]] = {}
-    for (name, parameters), history in histories.items():
-        for revision, since, _, after in failures(history):
-            if after == "failed":
-                broken.setdefault((name, since, revision), []).append(parameters)
-        if name.endswith(COUNTS) and not name.startswith(f"{NAIVE_BURST}."):
-            begun = [change for change in zeros(history) if change[3]]
-            if begun:
-                yield _rows_begun(series, name, parameters, commits, begun)
-    unbuilt: dict[int, int] = {}
-    for (name, since, revision), places in broken.items():
-        if series.measurements[revision].answer.broken == [EVERY_BENCHMARK]:  # one line, not one for each
-            unbuilt[revision] = max(since, unbuilt.get(revision, since))
-            continue
-        entry = name if len(places) == len(series.measurements[revision].values[name]) else None
-        more = f" and {len(places) - 1} more" if len(places) > 1 else ""
-        yield Change(
-            "benchmark began to fail",
-            series,
-            entry or f"{entry_name(name, places[0])}{more}",
-            commits[revision],
-            commits[since],
-            "a number",
-            "failed",
-        )
-    for revision, since in unbuilt.items():
-        at, previous = commits[revision], commits[since]
-        yield Change("benchmark began to fail", series, EVERY_BENCHMARK, at, previous, "numbers", "failed")
+def _failures(timeline: Timeline) -> Iterator[Transition]:
+    """Yield where a benchmark begins or ceases to fail itself."""
+    known = [(revision, value) for revision, value in timeline if value is not None and value.known]
+    for (since, before), (revision, after) in itertools.pairwise(known):
+        if before.failed != after.failed:
+            yield Transition(revision, since, before.number, after.number)
 
 
-def _rows_begun(
-    series: Series,
-    name: str,
-    parameters: Parameters,
-    commits: Mapping[int, Commit],
-    begun: list[Transition],
-) -> Change:
-    """The newest commit at which a count of rows left 0; near the limit that happens again and again."""
-    revision, since, before, after = begun[-1]
-    rows = name.rpartition(".track_")[2].replace("_", " ")
-    earlier = f" (as at {len(begun) - 1} commits before)" if len(begun) > 1 else ""
-    shown = [value if isinstance(value, str) else number_of_rows(value) for value in (before, after)]
-    return Change(
-        f"{rows} where there were none{earlier}",
-        series,
-        entry_name(name, parameters),
-        commits[revision],
-        commits[since],
-        shown[0],
-        shown[1],
+def _zeros(timeline: Timeline) -> Iterator[Transition]:
+    """Yield where a count leaves 0 or comes back to it; a failure in between says nothing of that."""
+    known = [(revision, value.number) for revision, value in timeline if value is not None and value.measured]
+    for (since, before), (revision, after) in itertools.pairwise(known):
+        if bool(before) != bool(after):
+            yield Transition(revision, since, before, after)
+
+
+def find_worsenings(
+    histories: list[History], benchmarks: Mapping[str, Any], graphs: GraphSet, html_dir: Path
+) -> list[Worsening]:
+    """Return everything that got worse, newest commit first, and of one commit failures and rows before the rest."""
+    regressions = _regressions(histories, benchmarks, graphs, html_dir)
+    ours = ((*_begun_failures(history), *_begun_rows(history)) for history in histories)
+    found: dict[tuple[str, str, str], Worsening] = {}
+    for worsening in (*itertools.chain.from_iterable(ours), *regressions):
+        found.setdefault(worsening.key, worsening)
+    return sorted(found.values(), key=lambda worsening: worsening.revision, reverse=True)
+
+
+def _timelines(history: History) -> Iterator[tuple[str, Parameters, Timeline]]:
+    """Yield every benchmark with each set of its parameters, and its timeline."""
+    every = dict.fromkeys(
+        (name, parameters)
+        for measurement in history.measurements.values()
+        for name, cells in measurement.values.items()
+        for parameters in cells
     )
+    for name, parameters in every:
+        yield name, parameters, history.timeline(name, parameters)
+
+
+def _begun_failures(history: History) -> Iterator[Worsening]:
+    """Yield the benchmarks that began to fail; a commit at which all of them fail is one line."""
+    what = "benchmark began to fail"
+    for since, revision in itertools.pairwise(sorted(history.measurements)):
+        if history.measurements[revision].all_failed and not history.measurements[since].all_failed:
+            yield Worsening(what, history, EVERY_BENCHMARK, revision, since, before="numbers", after="failed")
+    begun: dict[tuple[str, int, int], list[Parameters]] = {}
+    for name, parameters, timeline in _timelines(history):
+        for revision, since, _, after in _failures(timeline):
+            if after is None and not history.measurements[revision].all_failed:
+                begun.setdefault((name, revision, since), []).append(parameters)
+    for (name, revision, since), failed in begun.items():
+        benchmark = name
+        if len(failed) < len(history.measurements[revision].values[name]):
+            benchmark = entry_name(name, failed[0]) + (f" and {len(failed) - 1} more" if len(failed) > 1 else "")
+        yield Worsening(what, history, benchmark, revision, since, before="a number", after="failed")
+
+
+def _begun_rows(history: History) -> Iterator[Worsening]:
+    """Yield the newest commit at which each count of rows left 0: near the limit that happens again and again."""
+    for name, parameters, timeline in _timelines(history):
+        if not name.endswith(COUNTS) or name.startswith(f"{NAIVE_BURST}."):
+            continue
+        begun = [transition for transition in _zeros(timeline) if transition.after]
+        if begun:
+            earlier = f" (as at {len(begun) - 1} commits before)" if len(begun) > 1 else ""
+            newest = begun[-1]
+            yield Worsening(
+                what=f"{name.rpartition('.track_')[2].replace('_', ' ')} where there were none{earlier}",
+                history=history,
+                benchmark=entry_name(name, parameters),
+                revision=newest.revision,
+                since=newest.since,
+                before=Value(newest.before).text("rows"),
+                after=Value(newest.after).text("rows"),
+            )
 
 
 def _regressions(
-    all_series: list[Series],
-    commits: Mapping[int, Commit],
-    known: Mapping[str, Any],
-    graphs: GraphSet,
-    html_dir: Path,
-) -> Iterator[Change]:
-    """What asv found, from the file that it has just published."""
-    owners = {key: series for series in all_series for key in series.graphs}
+    histories: list[History], benchmarks: Mapping[str, Any], graphs: GraphSet, html_dir: Path
+) -> Iterator[Worsening]:
+    """Yield what asv found, from the file that it has just published."""
+    owners = {key: history for history in histories for key in history.graphs}
     parameters = {f"{path}.json": graph.params for path, graph in graphs}
     stored = json.loads((html_dir / "regressions.json").read_text(encoding="utf-8"))
     for entry, path, _unique, _place, _last, _best, jumps in stored["regressions"]:
-        series = owners.get(graph_key(parameters[path]))
-        unit = known[entry.partition("(")[0]].get("unit", "")
+        history = owners.get(graph_key(parameters[path]))
+        unit = benchmarks[entry.partition("(")[0]].get("unit", "")
         for first, at, before, after in jumps:
-            if series is not None and at in series.measurements:
-                before_it = (
-                    first
-                    if first in series.measurements
-                    else max((r for r in series.measurements if r < at), default=at)
-                )
-                yield Change(
-                    "regression",
-                    series,
-                    entry,
-                    commits[at],
-                    commits[before_it],
-                    human_value(before, unit),
-                    human_value(after, unit),
-                )
-
-
-def write_feed(path: Path, changes: list[Change], project: str) -> None:
-    """All of them as an Atom feed; an entry's id stays the same from one publish to the next."""
-    entries = []
-    for change in changes:
-        when = datetime.fromtimestamp(change.commit.date / 1000, timezone.utc)
-        since = f"after {change.since.hash[:8]}, at " if change.since else ""
-        text = (
-            f"{change.before} → {change.after}, {since}{change.commit.hash[:8]} “{change.commit.subject}”"
-            f" ({change.where})"
-        )
-        entries.append(
-            FeedEntry(
-                f"{change.what}: {change.benchmark}",
-                when,
-                change.address,
-                html.escape(text),
-                [change.what.partition(" (")[0], change.benchmark, change.series.folder, change.commit.hash],
-                when,
+            if history is None or at not in history.measurements:
+                continue
+            earlier = [revision for revision in history.measurements if revision < at]
+            yield Worsening(
+                what="regression",
+                history=history,
+                benchmark=entry,
+                revision=at,
+                since=first if first in history.measurements else max(earlier, default=at),
+                before=number_text(before, unit),
+                after=number_text(after, unit),
             )
-        )
-    write_atom(
-        str(path),
-        entries,
-        author="sqlite-writes",
-        title=f"{project}: what got worse",
-        address=f"{project}.asv",
-        updated=None if entries else datetime.now(timezone.utc),
-    )

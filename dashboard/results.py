@@ -1,24 +1,31 @@
-"""asv's result files as values: a number with its interval, "failed", n/a, or not there; knows no page and no terminal.
+"""asv's result files as values, and a value as text; knows no commits, no page and no terminal.
 
-The terminal (answer.py) and the pages (publish.py) both read through this, so that they cannot tell two stories.
+The terminal and the pages both read through this, so that they cannot tell two stories.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+import operator
 import re
 from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
+
+from asv.util import human_float, human_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from asv.results import Results
 
+# The suite's classes that answer the question, and what people read for the second.
+BURST, NAIVE_BURST = "burst.Burst", "caller.NaiveBurst"
+NAIVE = "the naive way"
+
 # Rows of these must be there, once. The naive way loses them by design: it is the baseline, and never an alarm.
-MUST_BE_ZERO = re.compile(r"(?!caller\.NaiveBurst\.).*\.track_(lost|duplicated)_rows")
-SQLITE_VERSION = "cost.Library.track_sqlite_version"
+MUST_BE_ZERO = re.compile(rf"(?!{re.escape(NAIVE_BURST)}\.).*\.track_(lost|duplicated)_rows")
 
 Parameters = tuple[str, ...]
 Values = dict[Parameters, "Value"]
@@ -45,37 +52,65 @@ class Value:
         """There is a number."""
         return self.number is not None and not math.isnan(self.number)
 
-    def to_json(self) -> float | str | list[float]:
-        """A number, or with its interval [number, low, high], "failed", or "n/a"."""
+    @property
+    def known(self) -> bool:
+        """There is a number or a failure, and not n/a."""
+        return self.failed or self.measured
+
+    def text(self, unit: str) -> str:
+        """Return the value as people read it."""
         if self.number is None:
-            return "failed"
-        if math.isnan(self.number):
-            return "n/a"
-        if self.low is None or self.high is None:
-            return self.number
-        return [self.number, self.low, self.high]
+            return "benchmark failed"
+        return number_text(self.number, unit) if self.measured else "n/a"
+
+    def to_json(self, unit: str) -> dict[str, float | str]:
+        """Return ``text``; and ``failed``; or ``number``, and for its interval ``low``, ``high`` and ``between``.
+
+        No number of the suite can be below 0, so the text of asv's interval, which can, ends there.
+        """
+        told: dict[str, float | str] = {"text": self.text(unit)}
+        if self.number is None:
+            return told | {"failed": True}
+        if not self.measured:
+            return told
+        told["number"] = self.number
+        if self.low is not None and self.high is not None:
+            between = " \u2013 ".join(number_text(max(0.0, bound), unit) for bound in (self.low, self.high))
+            told |= {"low": self.low, "high": self.high, "between": between}
+        return told
 
 
-def read_values(result: Results, known: Mapping[str, Any]) -> dict[str, Values]:
-    """Every benchmark of one result file that is still known in the same version, by the text of its parameters.
+def number_text(number: float, unit: str) -> str:
+    """Return a number with its unit, as asv writes it; but rows as ``rows_text``."""
+    if unit.startswith("rows"):
+        return rows_text(number)
+    text: str = human_value(number, unit) if unit in {"seconds", "bytes"} else human_float(number)
+    return text
 
-    A set of parameters that the result was taken without is not in it: asv itself shows that as failed. Nor is one that
-    the benchmark has no more.
+
+def rows_text(rows: float) -> str:
+    """Return a count, or a mean of counts with one decimal, halves rounded up; never 0 for what is more than 0."""
+    if rows == int(rows):
+        return f"{rows:.0f}"
+    return str(Decimal(rows).quantize(Decimal("0.1"), ROUND_HALF_UP)) if rows >= 0.05 else f"{rows:.1g}"
+
+
+def read_values(result: Results, benchmarks: Mapping[str, Any]) -> dict[str, Values]:
+    """Return the values of each benchmark that is still known in the same version, by the text of its parameters.
+
+    Parameters that the result was taken without are left out: asv itself shows them as failed. So are parameters that
+    the benchmark no longer has.
     """
-    return {
-        name: _read_benchmark(result, name, known[name]["params"]) for name in sorted(result.get_result_keys(known))
-    }
-
-
-def _read_benchmark(result: Results, name: str, known: list[list[str]]) -> Values:
-    parameters = result.get_result_params(name)
-    numbers = result.get_result_value(name, parameters)
-    statistics = result.get_result_stats(name, parameters)
-    return {
-        cell: Value(number, *_interval(statistic))
-        for cell, number, statistic in zip(itertools.product(*parameters), numbers, statistics, strict=True)
-        if len(cell) == len(known) and all(value in values for value, values in zip(cell, known))
-    }
+    values: dict[str, Values] = {}
+    for name in sorted(result.get_result_keys(benchmarks)):
+        known, taken = benchmarks[name]["params"], result.get_result_params(name)
+        numbers, statistics = result.get_result_value(name, taken), result.get_result_stats(name, taken)
+        values[name] = {
+            parameters: Value(number, *_interval(statistic))
+            for parameters, number, statistic in zip(itertools.product(*taken), numbers, statistics, strict=True)
+            if len(parameters) == len(known) and all(map(operator.contains, known, parameters))
+        }
+    return values
 
 
 def _interval(statistics: dict[str, Any] | None) -> tuple[float, float] | tuple[None, None]:
@@ -85,15 +120,11 @@ def _interval(statistics: dict[str, Any] | None) -> tuple[float, float] | tuple[
     return bounds
 
 
-def sqlite_version(values: dict[str, Values]) -> str | None:
-    """SQLite's version as people write it, from the number that the suite tracks."""
-    value = values.get(SQLITE_VERSION, {}).get(())
-    if value is None or value.number is None or math.isnan(value.number):
-        return None
-    number = int(value.number)
-    return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"
+def way_of(parameters: Parameters) -> tuple[int, str]:
+    """Return the number of workers and the name of the settings; a burst without settings is the naive way's."""
+    return int(parameters[0]), parameters[1].strip("'") if len(parameters) > 1 else NAIVE
 
 
 def entry_name(name: str, parameters: Parameters) -> str:
-    """A benchmark with its parameters, as asv writes it: ``burst.Burst.time_burst(500, 'wal')``."""
+    """Return a benchmark with its parameters, as asv writes it: ``burst.Burst.time_burst(500, 'wal')``."""
     return f"{name}({', '.join(parameters)})" if parameters else name

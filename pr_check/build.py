@@ -24,7 +24,7 @@ from asv.environment import EnvironmentUnavailable, get_environments
 from asv.repo import get_repo
 from asv.util import ProcessError, UserError
 
-from dashboard import interpreters
+from asv_plugins import interpreters
 
 from .errors import SetUpError
 

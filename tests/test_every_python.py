@@ -49,7 +49,8 @@ print(json.dumps([naive_burst(sys.argv[1] + str(count), generate_example_rows(co
 
 KILLED = """
 import os, signal, sys
-from sqlite_writes import generate_example_rows, naive
+from sqlite_writes import generate_example_rows
+from sqlite_writes.scenarios import naive
 def insert_row_or_die(database, row, insert_row=naive._insert_row):
     if row == third:
         os.kill(os.getpid(), signal.SIGKILL)

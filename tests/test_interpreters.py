@@ -14,7 +14,8 @@ import pytest
 from asv.config import Config
 from asv.environment import _parse_matrix_entries, get_env_name, iter_matrix
 
-from dashboard.interpreters import find_python
+from asv_plugins.interpreters import find_python
+from benchmarks import common
 
 from .conftest import PROJECT
 
@@ -34,12 +35,9 @@ def test_every_night_each_environment_is_measured() -> None:
 
 
 def version_of(python: str) -> str:
-    return subprocess.run(
-        [python, "-c", "import sys; print('{}.{}'.format(*sys.version_info))"],
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.strip()
+    return subprocess.check_output(
+        [python, "-c", "import sys; print('{}.{}'.format(*sys.version_info))"], text=True
+    ).strip()
 
 
 @pytest.mark.parametrize("version", PYTHONS)
@@ -98,12 +96,15 @@ def test_asv_itself_uses_the_real_one(machine_of_shims: str, tmp_path: Path) -> 
         "config = Config.load(sys.argv[1]); [plugin_manager.import_plugin(name) for name in config.plugins];"
         "print([environment._executable for environment in get_environments(config, None)])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(configuration)],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    (found,) = ast.literal_eval(done.stdout)
+    said = subprocess.check_output([sys.executable, "-c", script, str(configuration)], cwd=PROJECT, text=True)
+    (found,) = ast.literal_eval(said)
     assert version_of(found) == machine_of_shims
+
+
+def test_quick_set() -> None:
+    """What make bench selects is in the suite, under the names that it has there."""
+    quick = re.findall(r"(\d+), '\(([a-z|-]+)\)'", (PROJECT / "Makefile").read_text())
+    assert quick
+    for workers, settings in quick:
+        assert int(workers) in common.WORKERS
+        assert set(settings.split("|")) <= set(common.SETTINGS)

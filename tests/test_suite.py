@@ -206,7 +206,7 @@ def test_a_cells_metrics_come_from_the_same_bursts(settings: str, bench_folder: 
     usable(settings)
     cell = burst.Burst()
     cell.setup(5, settings)
-    kept = json.loads((bench_folder / f"5 {settings}.json").read_text())
+    kept = json.loads((bench_folder / f"Burst 5 {settings}.json").read_text())
     again = burst.Burst()
     again.setup(5, settings)
     assert again.reports == kept

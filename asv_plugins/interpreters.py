@@ -11,7 +11,6 @@ import functools
 import logging
 import os
 import re
-import subprocess
 from pathlib import Path
 
 from asv.plugins.virtualenv import Virtualenv
@@ -20,27 +19,20 @@ from python_discovery import get_interpreter
 
 @functools.cache
 def find_python(version: str) -> str | None:
-    """The path of a CPython of that version ("3.12") that starts, or None."""
+    """Return the path of a CPython of that version ("3.12") that starts, or None."""
     wanted = f"cpython{version}"
     found = get_interpreter(wanted) or get_interpreter(wanted, try_first_with=_held_by_pyenv(version))
     return (found.system_executable or found.executable) if found else None
 
 
 def _held_by_pyenv(version: str) -> list[str]:
-    """Interpreters that pyenv holds of that version, active or not, newest first."""
-    root = os.environ.get("PYENV_ROOT")
-    if root is None:
-        try:
-            root = subprocess.run(["pyenv", "root"], check=True, capture_output=True, text=True).stdout.strip()
-        except (OSError, subprocess.CalledProcessError):
-            root = str(Path.home() / ".pyenv")
+    """Return the interpreters that pyenv holds of that version, active or not, newest first."""
+    root = os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")
     held = Path(root, "versions").glob(f"{version}*/bin/python{version}")
     return sorted(map(str, held), key=lambda path: [int(digits) for digits in re.findall(r"\d+", path)], reverse=True)
 
 
 def setup() -> None:
-    """Called by asv when it loads the plugin: replace its search, which has no public way to be extended."""
-    if not hasattr(Virtualenv, "_find_python"):
-        raise RuntimeError("this asv has no Virtualenv._find_python to replace: dashboard/interpreters.py fits 0.6.6")
+    """Replace asv's search, which has no public way to be extended; asv calls this when it loads the plugin."""
     logging.getLogger("python_discovery").setLevel(logging.WARNING)  # asv prints what any library logs
     Virtualenv._find_python = staticmethod(find_python)

@@ -1,6 +1,6 @@
 """Register this machine with asv without asking, unless it is registered; knows nothing of benchmarks.
 
-``python -m dashboard.machine NAME`` registers it under another name, for what is measured in another way.
+``python -m asv_plugins.machine NAME`` registers it under another name, for what is measured in another way.
 
 ``asv machine --yes`` would overwrite what somebody has written there by hand, and so begin a new series of results.
 """

@@ -1,0 +1,36 @@
+// What the other scripts share: the data, and how an element is made. Knows the files that limits_data.py writes; every
+// text in them is put on the page as text, never as HTML. A value has its text, and perhaps a number.
+"use strict";
+
+const version = document.body.dataset.version;
+const element = (id) => document.getElementById(id);
+let index;
+let view;
+
+function make(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
+    else if (value !== false && value !== null) made.setAttribute(key, value === true ? "" : value);
+  }
+  made.append(...children.filter((child) => child !== null));
+  return made;
+}
+
+async function load(path) {
+  const response = await fetch(`limits/${path}`, path === "index.json" ? { cache: "no-store" } : {});
+  if (!response.ok) throw new Error(`${path}: ${response.status} ${response.statusText}`);
+  return response.json();
+}
+
+const versioned = (path) => `${path}?v=${index.version}`;
+const isNumber = (value) => value?.number !== undefined;
+const number = (value) => value?.number ?? null;
+const textOf = (value) => value?.text ?? "not measured";
+
+function commitLink(commit) {
+  const short = commit.hash.slice(0, 8);
+  return commit.url ? make("a", { href: commit.url }, short) : make("code", {}, short);
+}
+
+const day = (commit) => new Date(commit.date).toISOString().slice(0, 10);

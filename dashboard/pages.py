@@ -1,0 +1,160 @@
+"""asv plugin: plain ``asv publish`` writes the whole dashboard; the words of its first page are in page/index.html.
+
+The first page is ours (``index.html``: the Limits page), beside it asv's own (``asv.html``) and asv-tachyon's
+(``tachyon.html``); each links to the others, and none asks the web for anything. It knows asv, and no terminal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import urllib.parse
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asv.feed import FeedEntry, write_atom
+from asv.publishing import OutputPublisher
+
+from .alarms import latest_alarms
+from .answer import answer_of, describe_limit
+from .changes import find_worsenings
+from .copied_pages import OURS, POLICY, packaged, write_stock_page, write_tachyon
+from .history import read_commits, read_histories
+from .limits_data import write_data, write_json
+from .results import NAIVE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from asv.config import Config
+    from asv.graph import GraphSet
+    from asv.repo import Repo
+    from jinja2 import Environment
+
+    from .changes import Worsening
+    from .history import Commit, History
+
+# uPlot, as its makers built it: docs/the_pages.md says why.
+PLOTTING = [("youplot", "vendor/uplot.iife.min.js"), ("youplot", "vendor/uplot.min.css")]
+
+
+class LimitsPage(OutputPublisher):  # type: ignore[misc] # asv has no types
+    """The whole site, after asv's own publishers have written what it shows."""
+
+    name = "limits"
+    button_label = "Limits"
+    description = "How many processes can insert at the same moment"
+    order = 1000
+
+    @classmethod
+    def publish(
+        cls,
+        conf: Config,
+        repo: Repo,
+        benchmarks: Mapping[str, Any],
+        graphs: GraphSet,
+        revisions: Mapping[str, int],
+    ) -> None:
+        """Write the site into the html folder, where asv has written its page and its data."""
+        html_dir = Path(conf.html_dir)
+        # As asv's own graphs: what was measured on other branches is no part of this history.
+        shown = {commit for branch in conf.branches for commit in repo.get_branch_commits(branch)}
+        ours = {commit: revision for commit, revision in revisions.items() if commit in shown}
+        histories, unreadable = read_histories(conf, benchmarks, ours)
+        commits = read_commits(conf, Path(repo._path), histories)
+        worsenings = find_worsenings(histories, benchmarks, graphs, html_dir)
+        templates = _templates()
+        data = html_dir / "limits"
+        data.mkdir()
+        for source in (*(packaged(*file) for file in PLOTTING), *OURS.glob("limits/*")):
+            shutil.copyfile(source, data / source.name)
+        index = write_data(data, histories, commits, benchmarks, graphs)
+        published = datetime.now(timezone.utc)
+        # A new publish has a new version, and so new addresses for what a browser may have kept.
+        version = hashlib.sha256(published.isoformat().encode()).hexdigest()[:12]
+        first = first_view(histories)
+        write_json(data / "index.json", index | {"version": version, "first": first.folder if first else None})
+        page = templates.get_template("index.html").render(
+            policy=POLICY,
+            version=version,
+            published=published,
+            project=conf.project,
+            first=first,
+            unreadable=unreadable,
+            commits={commit.revision: commit for commit in commits},
+            worsenings=worsenings,
+            **_answers_and_alarms(histories),
+        )
+        (html_dir / "index.html").unlink()
+        (html_dir / "index.html").write_text(page, encoding="utf-8")
+        _write_feed(html_dir / "regressions.xml", conf.project, worsenings, commits, templates)
+        write_stock_page(html_dir)
+        write_tachyon(html_dir, commits, graphs)
+
+
+def _answers_and_alarms(histories: list[History]) -> dict[str, Any]:
+    """Return what the first page says of the newest commits, by the names that its template knows."""
+    answers = {history.folder: answer_of(history.newest.values) for history in histories}
+    alarms = list(latest_alarms(histories))
+    return {
+        "histories": histories,
+        "answers": answers,
+        "settings": sorted(dict.fromkeys(name for of in answers.values() for name in of.rows), key=NAIVE.__eq__),
+        "naive": NAIVE,
+        "lost": [(text, history, revision) for history, revision, of in alarms for text in of.rows],
+        "failed": [(text, history, revision) for history, revision, of in alarms for text in of.failed],
+    }
+
+
+def first_view(histories: list[History]) -> History | None:
+    """Return what the page shows first: of what measured the newest commit's bursts, what has the most of them."""
+
+    def rank(history: History) -> tuple[bool, int, int, bool]:
+        sizes = sum(map(len, answer_of(history.newest.values).rows.values()))
+        return history.newest.has_bursts, history.newest_revision, sizes, not history.driver
+
+    return max(reversed(histories), key=rank, default=None)
+
+
+def view_address(history: History, commit: str) -> str:
+    """Return the address of a view of the first page, relative to the site."""
+    view = {"machine": history.machine, "environment": history.environment, "commit": commit}
+    return f"index.html#{urllib.parse.urlencode(view)}"
+
+
+def _templates() -> Environment:
+    """Return the templates, in which every text from a result or a commit is escaped."""
+    packaged("jinja2", "__init__.py")
+    # asv loads this plugin for whatever it does, and only publishing needs it.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    made = Environment(loader=FileSystemLoader(OURS), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    made.globals |= {"describe_limit": describe_limit, "view_address": view_address}
+    return made
+
+
+def _write_feed(
+    path: Path, project: str, worsenings: list[Worsening], commits: list[Commit], templates: Environment
+) -> None:
+    """Write all of them as an Atom feed; an entry's id stays the same from one publish to the next."""
+    text = templates.get_template("feed_entry.html")
+    by_revision = {commit.revision: commit for commit in commits}
+    entries = [
+        FeedEntry(
+            f"{it.what}: {it.benchmark}",
+            datetime.fromtimestamp(it.measurement.date / 1000, timezone.utc),
+            link=view_address(it.history, it.measurement.commit),
+            content=text.render(it=it, commits=by_revision),
+            id_context=[it.what.partition(" (")[0], *it.key],
+        )
+        for it in worsenings
+    ]
+    write_atom(
+        str(path),
+        entries,
+        author="sqlite-writes",
+        title=f"{project}: what got worse",
+        address=f"{project}.asv",
+        updated=None if entries else datetime.now(timezone.utc),
+    )

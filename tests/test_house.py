@@ -1,0 +1,108 @@
+"""Which room may import which: the picture in CONTRIBUTING.md, held against every import in the tree."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .conftest import PROJECT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# Each room, and the rooms that it may import. A room is a folder, or a module of the package.
+HOUSE: dict[str, set[str]] = {
+    "benchmarks": {"sqlite_writes"},
+    "asv_plugins": {"benchmarks", "sqlite_writes"},
+    "dashboard": {"asv_plugins", "benchmarks", "sqlite_writes"},
+    "pr_check": {"asv_plugins", "benchmarks", "sqlite_writes"},
+    "experiments": {"pr_check", "dashboard", "asv_plugins", "benchmarks", "sqlite_writes"},
+}
+PACKAGE: dict[str, set[str]] = {
+    "driver": set(),
+    "settings": set(),
+    "pool": set(),
+    "errors": {"driver"},
+    "library": {"driver", "settings"},
+    "line": {"driver", "settings"},
+    "table": {"driver", "errors", "settings"},
+    "writers": {"driver", "errors", "library", "line", "settings", "table"},
+    "burst": {"driver", "errors", "library", "pool", "settings", "table", "writers"},
+    "scenarios": {"driver", "errors", "library", "pool", "settings", "table", "writers"},
+    "__init__": {"burst", "errors", "line", "pool", "settings", "table", "writers"},
+}
+DASHBOARD = ("results", "history", "alarms", "changes", "answer", "limits_data", "copied_pages", "pages")
+INSTALLED_ONLY_FOR_TOOLS = {"asv", "asv_runner", "jinja2", "matplotlib", "numpy", "rich", "scipy", "virtualenv"}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Give the full name of every module that the file imports, wherever in it."""
+    package = path.relative_to(PROJECT).parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = [*package[: len(package) - node.level + 1]] if node.level else []
+            base += [node.module] if node.module else []
+            yield ".".join(base)
+            yield from (".".join([*base, name.name]) for name in node.names)
+
+
+def room_of(module: str, parent: str = "") -> str:
+    """Return the room in which the module is, of the parent's rooms or of the whole tree's."""
+    names = module.split(".")
+    if not parent:
+        return names[0]
+    return names[1] if names[0] == parent and len(names) > 1 else ""
+
+
+def files(folder: Path) -> list[Path]:
+    """Return the folder's Python files."""
+    found = sorted(folder.rglob("*.py"))
+    assert found, f"nothing in {folder}"
+    return found
+
+
+@pytest.mark.parametrize("room", ["sqlite_writes", *HOUSE])
+def test_folders_import_only_what_the_picture_draws(room: str) -> None:
+    """Tests may import all; nothing imports tests."""
+    known = {"sqlite_writes", "tests", *HOUSE}
+    drawn = {room} | HOUSE.get(room, set())
+    for path in files(PROJECT / room):
+        strangers = {room_of(module) for module in imports(path)} & known - drawn
+        assert not strangers, f"{path.relative_to(PROJECT)} imports {strangers}"
+
+
+@pytest.mark.parametrize("room", PACKAGE)
+def test_modules_of_the_package_import_only_what_the_picture_draws(room: str) -> None:
+    """The package's rooms stand one above the other."""
+    folder = PROJECT / "sqlite_writes"
+    for path in files(folder / room) if (folder / room).is_dir() else [folder / f"{room}.py"]:
+        strangers = {room_of(module, "sqlite_writes") for module in imports(path)} & set(PACKAGE) - PACKAGE[room]
+        assert strangers <= {room}, f"{path.relative_to(PROJECT)} imports {strangers}"
+
+
+def test_every_module_of_the_package_has_its_place_in_the_picture() -> None:
+    """A new one is drawn, or refused here."""
+    folder = PROJECT / "sqlite_writes"
+    found = {path.stem for path in folder.glob("*.py")} | {path.parent.name for path in folder.glob("*/__init__.py")}
+    assert found == set(PACKAGE)
+
+
+@pytest.mark.parametrize("room", ["sqlite_writes", "benchmarks"])
+def test_what_asv_measures_imports_no_tool(room: str) -> None:
+    """So it runs in an environment that has nothing but the package."""
+    for path in files(PROJECT / room):
+        tools = {room_of(module) for module in imports(path)} & INSTALLED_ONLY_FOR_TOOLS
+        assert not tools, f"{path.relative_to(PROJECT)} imports {tools}"
+
+
+def test_the_dashboards_rooms_stand_in_one_order() -> None:
+    """From results to pages: none imports one that comes after it."""
+    for place, name in enumerate(DASHBOARD):
+        path = PROJECT / "dashboard" / f"{name}.py"
+        later = {room_of(module, "dashboard") for module in imports(path)} & set(DASHBOARD[place + 1 :])
+        assert not later, f"{path.relative_to(PROJECT)} imports {later}"
