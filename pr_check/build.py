@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -31,15 +32,13 @@ from .errors import SetUpError
 # Seconds for a build to end when it is told to; asv gives each command that it has started one.
 ENDING = 10.0
 
-# Seconds that a build may take; two new environments at once took 10, with the packages' registry near.
-BUILDING = 300.0
-
 
 class Build:
-    """A build under way, out of Ctrl-C's reach: whoever started it ends it."""
+    """A build under way, of ``longest`` seconds at most, out of Ctrl-C's reach: whoever started it ends it."""
 
-    def __init__(self, side: str, root: Path, configuration: Path, python: str, commit: str) -> None:
-        self._side, self._commit, self._until = side, commit, time.monotonic() + BUILDING
+    def __init__(self, side: str, root: Path, configuration: Path, python: str, commit: str, longest: float) -> None:
+        self._side, self._commit, self._longest = side, commit, longest
+        self._until = time.monotonic() + longest
         folder = root / ".asv" / "pr_check" / side
         folder.mkdir(parents=True, exist_ok=True)
         self._log = folder / "build.log"
@@ -56,11 +55,11 @@ class Build:
             )
 
     def wait(self) -> tuple[str, dict[str, str]]:
-        """The interpreter of the finished environment and the variables that it is run with."""
+        """Return the interpreter of the finished environment and the variables that it is run with."""
         try:
             status = self.process.wait(max(self._until - time.monotonic(), 0))
         except subprocess.TimeoutExpired:
-            raise self._failure(f"not done after {BUILDING:g} s") from None
+            raise self._failure(f"not done after {self._longest:g} s") from None
         said = self._log.read_text(errors="replace").strip().splitlines() or [f"status {status}"]
         if status:
             raise self._failure(said[-1] if status > 0 else f"ended by signal {-status}")
@@ -85,7 +84,7 @@ class Build:
 
 
 def main(folder: str, configuration: str, python: str, commit: str) -> int:
-    """Build; 1 with the reason in the last line if that fails."""
+    """Build; return 1, with the reason in the last line, if that fails."""
     signal.signal(signal.SIGTERM, _end)
     threading.Thread(target=_end_with_the_check, args=(os.dup(0),), daemon=True).start()
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -115,7 +114,7 @@ def main(folder: str, configuration: str, python: str, commit: str) -> int:
 
 
 def _environments(folder: Path, configuration: Path) -> Path:
-    """Where asv keeps them: another folder for another configuration, since asv takes up what it finds."""
+    """Return where asv keeps them: another folder for another configuration, since asv takes up what it finds."""
     found = folder / f"env-{hashlib.sha256(configuration.read_bytes()).hexdigest()[:8]}"
     for other in {*folder.glob("env-*"), folder / "env"} - {found}:
         shutil.rmtree(other, ignore_errors=True)
@@ -135,10 +134,13 @@ def _end_with_the_check(pipe: int) -> None:
 
 
 def _reason(output: str) -> str:
-    """The line of a failed build's output that says why: its last that names an error, or its last."""
+    """Return the line of a failed build's output that says why: its last that names an error, or its last."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    named = [line for line in lines if "Error" in line or line.startswith(("error", "ERROR"))]
-    return (named or lines or [""])[-1] if not named else next((n for n in reversed(named) if "Error:" in n), named[-1])
+    for mark in ("Error:", "Error|^error|^ERROR", ""):
+        for line in reversed(lines):
+            if re.search(mark, line):
+                return line
+    return ""
 
 
 if __name__ == "__main__":

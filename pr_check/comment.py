@@ -16,7 +16,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from .report import Report
+from .report import CheckReport
 
 MARK = "<!-- pr_check: this comment is updated by the check -->"
 LARGEST_REPORT = 1_000_000
@@ -24,9 +24,10 @@ LARGEST_COMMENT = 65_000  # characters; GitHub refuses more than 65,536
 
 
 def comment(folder: Path, api: str, repository: str, token: str, head_commit: str) -> str:
-    """Post or update; what was done, in words. ``ValueError`` for what is no number of a pull request.
+    """Post or update the comment; return what was done, in words. ``ValueError`` if ``number`` names no pull request.
 
-    Nothing is done if the pull request has moved on: the check of its newer commit has the word.
+    Nothing is done if the pull request has moved on: the check of its newer commit has the word. The comment is looked
+    for among the first hundred: GitHub lists the oldest first, and the first check ends minutes after the opening.
     """
 
     def ask(method: str, path: str, body: dict[str, str] | None = None) -> Any:
@@ -45,22 +46,19 @@ def comment(folder: Path, api: str, repository: str, token: str, head_commit: st
     if ask("GET", f"pulls/{number}")["head"]["sha"] != head_commit:
         return f"no comment: pull request {number} is not at the commit {head_commit[:8]}, which was checked"
     text = f"{MARK}\n{_render(folder / 'report.json')}"
-    page, found = 1, None
-    while found is None and (comments := ask("GET", f"issues/{number}/comments?per_page=100&page={page}")):
-        ours = (one for one in comments if one["body"].startswith(MARK) and one["user"]["type"] == "Bot")
-        found, page = next(ours, None), page + 1
-    if found is None:
-        ask("POST", f"issues/{number}/comments", {"body": text})
-        return f"posted a comment on pull request {number}"
-    ask("PATCH", f"issues/comments/{int(found['id'])}", {"body": text})
-    return f"updated the comment on pull request {number}"
+    for one in ask("GET", f"issues/{number}/comments?per_page=100"):
+        if one["body"].startswith(MARK) and one["user"]["type"] == "Bot":
+            ask("PATCH", f"issues/comments/{int(one['id'])}", {"body": text})
+            return f"updated the comment on pull request {number}"
+    ask("POST", f"issues/{number}/comments", {"body": text})
+    return f"posted a comment on pull request {number}"
 
 
 def _render(file: Path) -> str:
     if not file.exists():
         return "**The check could not be made.** Its log says why, in one line.\n"
     try:
-        text = Report.from_json(_read(file, LARGEST_REPORT)).to_markdown()
+        text = CheckReport.from_json(_read(file, LARGEST_REPORT)).to_markdown()
     except ValueError:  # too large, or of another version of this code: what an older comment says is out of date
         return "**The report of this check cannot be shown here.** The check's log has it, and says the verdict.\n"
     return text if len(text) <= LARGEST_COMMENT else f"{text.split('<details>')[0][:LARGEST_COMMENT]}\n\n(cut short)\n"
@@ -75,16 +73,11 @@ def _read(file: Path, largest: int) -> str:
 
 
 def main(folder: str) -> int:
-    """Use what the runner says of itself; 1 and one line if there is no comment where there should be one."""
-    environment = os.environ
+    """Comment by what the runner says of itself; return 1 if there is no comment where there should be one."""
+    names = ("GITHUB_API_URL", "GITHUB_REPOSITORY", "GITHUB_TOKEN", "HEAD_COMMIT")
     try:
-        done = comment(
-            Path(folder),
-            environment["GITHUB_API_URL"],
-            environment["GITHUB_REPOSITORY"],
-            environment["GITHUB_TOKEN"],
-            environment["HEAD_COMMIT"],
-        )
+        api, repository, token, head_commit = (os.environ[name] for name in names)
+        done = comment(Path(folder), api, repository, token, head_commit)
     except (ValueError, OSError) as error:
         sys.stderr.write(f"no comment: {error}\n")
         return 1

@@ -40,7 +40,7 @@ class Comparison:
 
     @property
     def measurable(self) -> tuple[str, ...]:
-        """The changed files that can change a result."""
+        """Those of the changed files that can change a result."""
         return tuple(
             name
             for name in self.changed
@@ -50,12 +50,12 @@ class Comparison:
         )
 
     def read(self, path: str) -> str:
-        """The head's version of a file."""
+        """Return the head's version of a file."""
         return git(self.root, "show", f"{self.head}:{path}")
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """What git says; ``SetUpError`` with the first line of its error if it fails."""
+    """Return what git says; ``SetUpError`` with the first line of its error if it fails."""
     try:
         done = subprocess.run(
             ["git", *arguments], cwd=folder, capture_output=True, text=True, errors="replace", check=False
@@ -133,7 +133,7 @@ _ACCEPTED = re.compile(rf"Accept-Cost:[ \t]*(\w+)[ \t]+({_AMOUNT})[ \t]+(\S.*)")
 
 
 def accepted_costs(text: str) -> list[AcceptedCost]:
-    """The accepted costs in this text; ``SetUpError`` for a line that does not fit."""
+    """Return the accepted costs in this text; ``SetUpError`` for a line that does not fit."""
     found = []
     for line in re.findall(r"^Accept-Cost:.*$", text.replace("\r", ""), re.MULTILINE):
         match = _ACCEPTED.fullmatch(line)

@@ -7,21 +7,22 @@ from dataclasses import dataclass, field
 STATUS = {"PASS": 0, "REGRESSION": 1, "NEW FAILURE": 2, "INCONCLUSIVE": 3}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Finding:
     """One thing that changed, or seems to have.
 
-    kind: ``failure``, ``cost`` or ``time``. confirmed: by fresh samples, or because it is exact. interval: of the
-    change, 95%. evidence: what it rests on. cause: in words. details: the end of a traceback.
+    kind: ``failure``, ``cost`` or ``time``. base, head: what each side did. interval: of the change, 95%.
+    evidence: what it rests on. confirmed: by fresh samples, or because it is exact. cause: in words.
+    details: the end of a traceback.
     """
 
     kind: str
     benchmark: str
-    base: str
-    head: str
-    change: str
+    base: str = ""
+    head: str = ""
+    change: str = ""
     evidence: str
-    confirmed: bool
+    confirmed: bool = True
     cause: str
     interval: str = ""
     details: str = ""

@@ -20,7 +20,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 
 
 @dataclass
-class Report:
+class CheckReport:
     """Everything that a check has to say."""
 
     base: str
@@ -33,12 +33,12 @@ class Report:
     nothing_to_measure: str = ""
 
     def to_json(self) -> str:
-        """All of it, as JSON."""
+        """Return all of it as JSON."""
         return json.dumps(asdict(self), indent=1, allow_nan=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> Report:
-        """The report that ``to_json`` gave; ``ValueError`` for anything else, since it may come from a stranger."""
+    def from_json(cls, text: str) -> CheckReport:
+        """Return the report that ``to_json`` gave; ``ValueError`` for anything else: it may come from a stranger."""
         try:
             known = json.loads(text)
             judgement = known.pop("judgement")
@@ -60,7 +60,7 @@ class Report:
         return report
 
     def sentence(self) -> str:
-        """The verdict in one line."""
+        """Return the verdict in one line."""
         judgement = self.judgement
         pair = f"{self.base[:8]} → {self.head[:8]}"
         if self.nothing_to_measure:
@@ -78,7 +78,7 @@ class Report:
         return f"{judgement.verdict}: {pair}: {', '.join(counts) or 'nothing got worse'}"
 
     def to_markdown(self) -> str:
-        """The report for people: what changed first, the rest folded."""
+        """Return the report for people: what changed first, the rest folded."""
         if self.nothing_to_measure:
             return f"**{escape(self.sentence())}**\n"
         judgement = self.judgement
@@ -113,7 +113,7 @@ class Report:
 
 
 def escape(text: str) -> str:
-    """Text from outside as text: nothing in it is Markdown, HTML, a mention or a reference."""
+    """Return text from outside as text: nothing in it is Markdown, HTML, a mention or a reference."""
     text = text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + " …"
     text = html.escape(_CONTROL.sub(" ", text), quote=False)
     text = re.sub(r"([\\`*_{}\[\]|~])", r"\\\1", text)
@@ -122,7 +122,7 @@ def escape(text: str) -> str:
 
 
 def _quoted(text: str) -> list[str]:
-    """The end of a text as it is, in a block that nothing in it can end."""
+    """Return the end of a text as it is, in a block that nothing in it can end."""
     lines = text[-4 * _LONGEST_TEXT :].splitlines()
     return ["<pre>", *(html.escape(_CONTROL.sub(" ", line)) or " " for line in lines), "</pre>"]
 

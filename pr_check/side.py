@@ -1,4 +1,4 @@
-"""One side while it is sampled: its sampler's process, asked and answering, with a deadline, and surely ended.
+"""One side while it is sampled: its sampler's process, asked and replying, with a deadline, and surely ended.
 
 Knows processes and lines of JSON; nothing of what is sampled or judged.
 """
@@ -20,46 +20,46 @@ from typing import Any
 
 from .errors import SetUpError
 
-Answer = dict[str, Any]
+Reply = dict[str, Any]
 
-# Bytes that samples may have needed at one time, and have given back: with less left the disk was full.
-SPACE_IN_USE = 100_000_000
-
-# A sampler's process is replaced after so many samples, so that its memory's layout is sampled as well.
-SAMPLES_PER_SAMPLER = 50
-
-_SAMPLER = Path(__file__).with_name("sampler.py")
+_SAMPLER = Path(__file__).with_name("sampler")
 _MARK = "PR_CHECK_MARK"
 
 
 @dataclass
 class Side:
-    """Base or head: the interpreter with that commit installed, and the benchmark files and folder that both share."""
+    """Base or head: the interpreter with that commit installed, and the benchmark files and folder that both share.
+
+    samples_each: a sampler's process is replaced after so many, so that its memory's layout is sampled as well.
+    space_in_use: bytes that samples may have needed at one time, and have given back: with less left the disk was full.
+    """
 
     name: str
     interpreter: str
     benchmarks: Path
     databases: Path
     variables: dict[str, str]
+    samples_each: int = 50
+    space_in_use: int = 100_000_000
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
     _process: subprocess.Popen[bytes] | None = None
     _asked: int = 0
     _written: float = 0.0
     _buffer: bytes = b""
 
-    def ask(self, sample: str, arguments: dict[str, Any], deadline: float) -> Answer:
-        """One sample, or that it waits before a part; an answer that says so if none comes within so many seconds."""
+    def ask(self, sample: str, arguments: dict[str, Any], deadline: float) -> Reply:
+        """Return one sample, or that it waits before a part, or that it did not end within so many seconds."""
         self.send(sample, arguments)
         return self.receive(time.monotonic() + deadline)
 
-    def go_on(self, deadline: float) -> Answer:
-        """The next part of the sample that waits: its next answer, as ``ask`` gives it."""
+    def go_on(self, deadline: float) -> Reply:
+        """Have the sample that waits take its next part; return the next reply, as ``ask`` does."""
         self._write(b"\n")
         return self.receive(time.monotonic() + deadline)
 
     def send(self, sample: str, arguments: dict[str, Any]) -> None:
         """Ask for a sample, to be received later."""
-        if self._process is None or self._asked >= SAMPLES_PER_SAMPLER:
+        if self._process is None or self._asked >= self.samples_each:
             self._start()
         self._asked += 1
         self._write(json.dumps({"sample": sample, "arguments": arguments}).encode() + b"\n")
@@ -68,12 +68,12 @@ class Side:
         assert self._process is not None  # noqa: S101
         assert self._process.stdin is not None  # noqa: S101
         self._written = time.monotonic()
-        with contextlib.suppress(BrokenPipeError):  # then there is no answer either
+        with contextlib.suppress(BrokenPipeError):  # then there is no reply either
             self._process.stdin.write(line)
             self._process.stdin.flush()
 
-    def receive(self, until: float) -> Answer:
-        """The answer, if it comes until that moment on ``time.monotonic``; else the sampler is ended."""
+    def receive(self, until: float) -> Reply:
+        """Return the reply, if it comes until that moment on ``time.monotonic``; else end the sampler."""
         assert self._process is not None  # noqa: S101
         assert self._process.stdout is not None  # noqa: S101
         pipe = self._process.stdout.fileno()
@@ -88,11 +88,11 @@ class Side:
                 return {"error": "its process ended without an answer"}
             self._buffer += chunk
         line, _, self._buffer = self._buffer.partition(b"\n")
-        answer: Answer = json.loads(line)
-        is_full = answer.get("disk is full") or "SQLITE_FULL" in (answer.get("value") or {}).get("errors", ())
-        if is_full and shutil.disk_usage(self.databases).free < SPACE_IN_USE:  # else it is the commit's own doing
+        reply: Reply = json.loads(line)
+        is_full = reply.get("disk is full") or "SQLITE_FULL" in (reply.get("value") or {}).get("errors", ())
+        if is_full and shutil.disk_usage(self.databases).free < self.space_in_use:  # else it is the commit's own doing
             raise SetUpError(f"the disk of {str(self.databases)!r} is full")
-        return answer
+        return reply
 
     def _start(self) -> None:
         self.end()
@@ -132,7 +132,7 @@ class Side:
                 os.kill(stray, signal.SIGKILL)
 
     def _strays(self) -> list[int]:
-        """Processes with our mark in their environment, on Linux; a sampler that was ended may leave some behind."""
+        """Return the processes with our mark in their environment, on Linux: what an ended sampler left behind."""
         mark = f"{_MARK}={self.mark}".encode()
         found = []
         for folder in Path("/proc").glob("[0-9]*"):

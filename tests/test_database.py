@@ -346,7 +346,7 @@ def test_a_built_in_synchronous_that_differs_is_overruled(database: str, monkeyp
 def test_a_memory_that_is_full_is_no_obstacle_to_warming_up(settings: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a container's often is, which has little."""
     made: list[str] = []
-    create = warm_up.create_table
+    create = create_table
 
     def create_or_fail(path: str, settings: Settings) -> None:
         made.append(path)

@@ -1,71 +1,73 @@
-"""The pool: the gate, one outcome per item whatever happens, and no process left on any way out."""
+"""The pool: the gate, one outcome per item whatever happens, and no process left on any way out.
+
+Knows nothing of SQLite. What the workers do is in workers.py; scripts show what only a whole program can.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
 import subprocess
 import sys
 import time
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
 
-from sqlite_writes import pool_map
+from sqlite_writes import Outcome, pool_map
 
 from . import workers
 from .conftest import PROJECT, READS_PROC, Living, run_script, wait_until
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable
+
+BOTH_STARTS = pytest.mark.parametrize("start_method", ["forkserver", "fork"])
 
 
-def test_results_come_in_the_order_of_the_items(marked: Living) -> None:
-    outcomes = pool_map(workers.double, range(20))
-    assert [outcome.result for outcome in outcomes] == [2 * number for number in range(20)]
-    assert {outcome.status for outcome in outcomes} == {"returned"}
+def results(outcomes: Iterable[Outcome[Any]]) -> list[Any]:
+    return [outcome.result for outcome in outcomes]
 
 
-def test_no_items_give_no_outcomes() -> None:
-    assert pool_map(workers.double, []) == []
+def statuses(outcomes: Iterable[Outcome[Any]]) -> list[str]:
+    return [outcome.status for outcome in outcomes]
 
 
-@pytest.mark.parametrize("start_method", ["forkserver", "fork"])
-def test_every_item_has_a_process_of_its_own_and_all_wait_at_the_gate(start_method: str, marked: Living) -> None:
+@BOTH_STARTS
+def test_gate(start_method: str, marked: Living) -> None:
+    """Every item has a process of its own, and none starts before all are ready."""
     outcomes = pool_map(workers.process_id, range(100), start_method=start_method)
-    pids = [outcome.result for outcome in outcomes]
+    pids = results(outcomes)
     assert pids == [outcome.pid for outcome in outcomes]
     assert len(set(pids)) == 100
     assert os.getpid() not in pids
     assert max(outcome.ready or 0 for outcome in outcomes) <= min(outcome.started or 0 for outcome in outcomes)
     assert all((outcome.started or 0) <= (outcome.ended or 0) for outcome in outcomes)
-    for outcome in outcomes:
+    for pid in pids:
         with pytest.raises(ProcessLookupError):
-            os.kill(outcome.pid, 0)
+            os.kill(pid, 0)
 
 
-def test_an_exception_is_one_outcome_and_hides_no_other(marked: Living) -> None:
-    outcomes = pool_map(workers.fail_on_odd, range(10))
-    assert [outcome.status for outcome in outcomes] == ["returned", "raised"] * 5
-    assert [outcome.result for outcome in outcomes[::2]] == [0, 2, 4, 6, 8]
-    assert [repr(outcome.exception) for outcome in outcomes[1::2]] == [f"KeyError({n})" for n in (1, 3, 5, 7, 9)]
-    assert "fail_on_odd" in outcomes[1].traceback
+def test_results(marked: Living) -> None:
+    """Results come in the order of the items, and whole though they are larger than a pipe. No items give none."""
+    assert results(pool_map(workers.megabyte, range(20))) == [bytes([number]) * (1 << 20) for number in range(20)]
+    assert pool_map(workers.megabyte, []) == []
 
 
-def test_large_results_arrive_whole(marked: Living) -> None:
-    outcomes = pool_map(workers.megabyte, range(20))
-    assert [outcome.result for outcome in outcomes] == [bytes([number]) * (1 << 20) for number in range(20)]
-
-
-def test_each_misbehaviour_is_told_apart(marked: Living) -> None:
+def test_misbehaviour(marked: Living) -> None:
+    """Each way in which a worker can end is one outcome, is told apart and hides no other."""
     ways = ["fine", "killed", "exits", "sys.exit", "unpicklable result", "unpicklable exception", "interrupted", "fine"]
-    outcomes = dict(enumerate(pool_map(workers.misbehave, ways, deadline=50)))
-    assert [outcome.status for outcome in outcomes.values()] == ["returned", "killed", *["raised"] * 5, "returned"]
+    outcomes = pool_map(workers.misbehave, ways, deadline=50)
+    assert statuses(outcomes) == ["returned", "killed", *["raised"] * 5, "returned"]
+    assert results(outcomes) == ["fine", *[None] * 6, "fine"]
     assert outcomes[1].killed_by == signal.SIGKILL
     assert "status 3" in str(outcomes[2].exception)
-    assert isinstance(outcomes[3].exception, SystemExit)
+    assert repr(outcomes[3].exception) == "SystemExit(4)"
+    assert "in misbehave" in outcomes[3].traceback
     assert "cannot be pickled" in str(outcomes[4].exception)
     assert "cannot be unpickled" in str(outcomes[5].exception)
     assert "BadToPickle" in outcomes[5].traceback
@@ -73,60 +75,67 @@ def test_each_misbehaviour_is_told_apart(marked: Living) -> None:
 
 
 @pytest.mark.parametrize(("how", "status", "said"), [("killed", "killed", 9), ("exits", "raised", "status 3")])
-def test_the_last_of_all_to_end_is_told_apart_too(how: str, status: str, said: object, marked: Living) -> None:
+def test_the_last_to_end(how: str, status: str, said: object, marked: Living) -> None:
+    """The end of the last worker is told apart too, whether its pipes or its status come first."""
     for _ in range(40):
         (outcome,) = pool_map(workers.misbehave, [how], start_method="fork")
         assert outcome.status == status
         assert outcome.killed_by == said or str(said) in str(outcome.exception)
 
 
-def test_nothing_is_sent_while_a_worker_is_at_work(marked: Living) -> None:
+def test_sending(marked: Living) -> None:
+    """Nothing is sent while a worker is at work."""
     outcomes = pool_map(workers.sleep_and_tell_when_it_is_sent, [0, 0, 0.3, 0])
-    sent = [float(str(outcome.result)) for outcome in outcomes]
-    assert min(sent) >= max(outcome.ended or 0 for outcome in outcomes)
+    assert min(map(float, results(outcomes))) >= max(outcome.ended or 0 for outcome in outcomes)
 
 
 @pytest.mark.parametrize("how", ["hangs", "stopped"])
-def test_a_worker_that_does_not_end_is_killed_at_the_deadline(how: str, marked: Living) -> None:
+def test_deadline(how: str, marked: Living) -> None:
+    """A worker that does not end is killed at the deadline."""
     called = time.monotonic()
     outcomes = pool_map(workers.misbehave, ["fine", how, "fine"], deadline=3)
-    assert [outcome.status for outcome in outcomes] == ["returned", "timed out", "returned"]
+    assert statuses(outcomes) == ["returned", "timed out", "returned"]
     assert outcomes[1].started is not None
     assert outcomes[1].ended is None
     # The kill and the reaping come after the deadline; the grace for a launcher that does not answer is 10 s.
     assert 3 <= time.monotonic() - called < 10
 
 
-def test_a_deadline_before_the_gate_opens_leaves_it_shut(marked: Living) -> None:
+def test_extreme_deadlines(marked: Living) -> None:
+    """A deadline before the gate opens leaves it shut; the longest one fits the kernel's timers."""
     outcomes = pool_map(workers.double, [1, 2], deadline=0.001)
     assert [(outcome.status, outcome.started) for outcome in outcomes] == [("timed out", None)] * 2
+    assert results(pool_map(workers.double, [1], deadline=10_000_000)) == [2]
 
 
-def test_every_worker_is_warm_before_the_gate(marked: Living) -> None:
+@pytest.mark.parametrize("deadline", [0, float("nan"), float("inf"), "5", True, 10_000_001])
+def test_bad_deadline(deadline: Any) -> None:
+    """A deadline that will not do is named."""
+    with pytest.raises(ValueError, match=r"deadline .* is not a number of seconds above 0 and up to 10000000"):
+        pool_map(workers.double, [1], deadline=deadline)
+
+
+def test_warm_up(marked: Living) -> None:
+    """Every worker is warm before the gate."""
     outcomes = pool_map(workers.calls_so_far, range(5), warm_up=workers.count_call)
-    assert [outcome.result for outcome in outcomes] == [2] * 5  # once in the launcher, once in the worker
+    assert results(outcomes) == [2] * 5  # once in the launcher, once in the worker
 
 
-def test_a_warm_up_that_fails_is_every_outcome(marked: Living) -> None:
-    outcomes = pool_map(workers.double, range(300), warm_up=workers.fail_to_warm_up)
-    assert [(outcome.status, outcome.started, str(outcome.exception)) for outcome in outcomes] == [
-        ("raised", None, "cold")
-    ] * 300
+@pytest.mark.parametrize(("warm_up", "error"), [(workers.fail_to_warm_up, RuntimeError), (sys.exit, SystemExit)])
+def test_failing_warm_up(warm_up: Callable[[], object], error: type, marked: Living) -> None:
+    """A warm-up that fails, or ends the process, is every outcome, and no function is called."""
+    outcomes = pool_map(workers.double, range(300), warm_up=warm_up)
+    assert {(one.status, one.started, type(one.exception)) for one in outcomes} == {("raised", None, error)}
 
 
-def test_a_warm_up_that_ends_the_process_is_every_outcome(marked: Living) -> None:
-    outcomes = pool_map(workers.double, range(3), warm_up=sys.exit)
-    assert [type(outcome.exception) for outcome in outcomes] == [SystemExit] * 3
-
-
-def test_a_warm_up_that_fails_is_told_although_another_hangs(marked: Living) -> None:
+def test_failing_and_hanging_warm_up(marked: Living) -> None:
+    """A warm-up that fails is told although another hangs."""
     outcomes = pool_map(workers.double, range(6), warm_up=workers.fail_or_hang_to_warm_up, deadline=2)
-    assert [outcome.status for outcome in outcomes] == [
-        "timed out" if outcome.pid % 2 else "raised" for outcome in outcomes
-    ]
+    assert statuses(outcomes) == ["timed out" if outcome.pid % 2 else "raised" for outcome in outcomes]
 
 
-def test_what_a_worker_prints_is_printed_once() -> None:
+def test_printing() -> None:
+    """What was printed before a start, and what a worker prints, is printed once."""
     script = (
         "from sqlite_writes import pool_map; from tests.workers import print_and_return; print('first');"
         "[pool_map(print_and_return, ['second'], start_method=method) for method in ('forkserver', 'fork')]"
@@ -134,51 +143,101 @@ def test_what_a_worker_prints_is_printed_once() -> None:
     assert sorted(run_script(script).stdout.split()) == ["first", "second", "second"]
 
 
-def test_a_worker_inherits_no_descriptor_of_the_caller_unless_forked_from_it(tmp_path: Path, marked: Living) -> None:
-    with (tmp_path / "open").open("w") as file:
-        # A high number, which no descriptor of the pool's own has.
-        descriptor = os.dup2(file.fileno(), 500)
-        try:
-            assert [outcome.result for outcome in pool_map(workers.is_open, [descriptor])] == [False]
-            assert [o.result for o in pool_map(workers.is_open, [descriptor], start_method="fork")] == [True]
-        finally:
-            os.close(descriptor)
+def test_inherited_descriptors(marked: Living) -> None:
+    """A worker inherits no descriptor of the caller, unless it is forked from it."""
+    descriptor = os.dup2(2, 500)  # a number that no descriptor of the pool's own has
+    try:
+        assert results(pool_map(workers.is_open, [descriptor])) == [False]
+        assert results(pool_map(workers.is_open, [descriptor], start_method="fork")) == [True]
+    finally:
+        os.close(descriptor)
 
 
-def test_the_caller_keeps_no_descriptor(marked: Living) -> None:
-    before = os.listdir("/dev/fd")
-    pool_map(workers.double, range(3))
-    assert os.listdir("/dev/fd") == before
-
-
-@pytest.mark.parametrize("method", ["forkserver", "fork"])
-@pytest.mark.parametrize("closed", ["0", "0, 1, 2"])
-def test_a_caller_without_standard_streams_gets_its_outcomes(closed: str, method: str, tmp_path: Path) -> None:
-    """Whose pipes take their numbers."""
+@BOTH_STARTS
+def test_closed_standard_streams(start_method: str, tmp_path: Path) -> None:
+    """A caller without standard streams, whose numbers the pipes take, gets its outcomes."""
     script = (
-        f"import os, sys; from sqlite_writes import pool_map; [os.close(one) for one in ({closed},)]\n"
-        f"results = [one.result for one in pool_map(abs, [-1, -2], start_method={method!r}, deadline=30)]\n"
+        "import os, sys; from sqlite_writes import pool_map; os.closerange(0, 3)\n"
+        f"results = [one.result for one in pool_map(abs, [-1, -2], start_method={start_method!r}, deadline=30)]\n"
         "open(sys.argv[1], 'w').write(str(results))"
     )
     run_script(script, str(tmp_path / "said"))
     assert (tmp_path / "said").read_text() == "[1, 2]"
 
 
-def test_it_works_with_more_than_1024_open_descriptors(marked: Living) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < 1400:
-        pytest.skip(f"only {hard} descriptors are allowed")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (1400, hard))
-    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+MANY_DESCRIPTORS = """
+import os, resource
+from sqlite_writes import pool_map
+resource.setrlimit(resource.RLIMIT_NOFILE, (1400, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+print(pool_map(abs, [-4])[0].result)
+"""
+
+
+@pytest.mark.skipif(resource.getrlimit(resource.RLIMIT_NOFILE)[1] in range(1400), reason="allows too few descriptors")
+def test_many_descriptors(marked: Living) -> None:
+    """A caller with more than 1024 open descriptors gets its outcomes."""
+    done = run_script(MANY_DESCRIPTORS)
+    assert (done.stdout, done.stderr) == ("4\n", "")
+
+
+FEW_DESCRIPTORS = """
+import os, resource, sys
+from sqlite_writes import pool_map
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+for limit in range(3, 19):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
     try:
-        assert [outcome.result for outcome in pool_map(workers.double, [4])] == [8]
-    finally:
-        for descriptor in held:
-            os.close(descriptor)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        print([outcome.result for outcome in pool_map(abs, [-1, -2], start_method=sys.argv[1])])
+    except OSError as error:
+        print(error)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert set(os.listdir("/dev/fd")) == {"0", "1", "2", "3"}  # 3 is the listing's own
+"""
 
 
-def test_workers_do_not_read_the_callers_standard_input(marked: Living) -> None:
+@BOTH_STARTS
+def test_few_descriptors(start_method: str, marked: Living) -> None:
+    """Too few descriptors are one line that names the limit, wherever they run out. The pool leaves none open."""
+    done = run_script(FEW_DESCRIPTORS, start_method)
+    assert done.stderr == ""
+    said = done.stdout.splitlines()
+    refusal = r"\[Errno \d+\] (.*): Too many open files \(raise ulimit -n\)"
+    refused = [match[1] for match in map(partial(re.fullmatch, refusal), said) if match]
+    assert set(refused) == {
+        "the process that starts the workers could not be started",
+        "the pool's pipes could not be opened",
+    }
+    assert said[len(refused) :] == ["[1, 2]"] * (16 - len(refused)) != []
+
+
+# Root is not held to the limit, so the script gives root up.
+FEW_PROCESSES = """
+import os, resource
+from sqlite_writes import pool_map
+resource.setrlimit(resource.RLIMIT_NPROC, (30, 30))
+if os.getuid() == 0:
+    os.setuid(54321)
+try:
+    pool_map(len, [""] * 100, start_method="fork")
+except OSError as error:
+    print(error)
+"""
+
+
+def test_few_processes(marked: Living) -> None:
+    """Too few processes are one line that says how many could be started and what to raise, and none is left."""
+    done = run_script(FEW_PROCESSES)
+    assert done.stderr == ""
+    refused = r"only (\d+) of 100 workers could be started|the process that starts the workers could not be started"
+    said = re.fullmatch(rf"\[Errno \d+\] ({refused}): .* \(raise ulimit -u, .*pids.max\)\n", done.stdout)
+    assert said is not None, done.stdout
+    assert int(said[2] or 0) <= 28  # caller and launcher are two of the 30
+    assert said[2] or os.getuid() != 0  # a user's own processes may leave room for none
+
+
+def test_standard_input(marked: Living) -> None:
+    """Workers do not read the caller's standard input."""
     script = (
         "import sys; from sqlite_writes import pool_map; from tests import workers;"
         "print([pool_map(workers.standard_input, [None])[0].result, sys.stdin.read()])"
@@ -189,44 +248,37 @@ def test_workers_do_not_read_the_callers_standard_input(marked: Living) -> None:
     assert done.stdout == "['', 'typed']\n", done.stderr
 
 
-def test_a_caller_that_ignores_its_children_still_gets_outcomes(marked: Living) -> None:
+def test_ignored_children(marked: Living) -> None:
+    """A caller that ignores its children still gets outcomes."""
     before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     try:
-        assert [outcome.status for outcome in pool_map(workers.misbehave, ["killed", "fine"])] == ["killed", "returned"]
+        assert statuses(pool_map(workers.misbehave, ["killed", "fine"])) == ["killed", "returned"]
     finally:
         signal.signal(signal.SIGCHLD, before)
 
 
-def test_fork_takes_any_function_and_any_item(marked: Living) -> None:
-    items: list[Callable[[], int]] = [lambda: 1, lambda: 2]  # neither can be pickled
-
-    def call(item: Callable[[], int]) -> int:
-        return item() + 1
-
-    assert [outcome.result for outcome in pool_map(call, items, start_method="fork")] == [2, 3]
+@BOTH_STARTS
+def test_blocked_signals(start_method: str, marked: Living) -> None:
+    """Workers have no signal blocked."""
+    assert results(pool_map(workers.blocked_signals, [1], start_method=start_method)) == [set()]
 
 
-def test_a_function_that_cannot_be_pickled_is_said_to_be_so() -> None:
+def test_pickling(marked: Living) -> None:
+    """``fork`` takes any function and any item; ``forkserver`` says that they cannot be pickled."""
+    items: list[Callable[[], int]] = [lambda: 1, lambda: 2]
+    assert results(pool_map(lambda item: item() + 1, items, start_method="fork")) == [2, 3]
     with pytest.raises(ValueError, match="cannot be pickled"):
-        pool_map(lambda x: x, [1])
+        pool_map(workers.double, items)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("deadline", [0, -1, float("nan"), float("inf"), "5", None, True, 10_000_001, 10**400])
-def test_a_deadline_that_will_not_do_is_named(deadline: object) -> None:
-    with pytest.raises(ValueError, match=r"deadline .* is not a number of seconds above 0 and up to 10000000"):
-        pool_map(workers.double, [1], deadline=deadline)  # type: ignore[arg-type]
-
-
-def test_the_longest_deadline_will_do(marked: Living) -> None:
-    assert [outcome.result for outcome in pool_map(workers.double, [1], deadline=10_000_000)] == [2]
-
-
-def test_an_unknown_start_method_lists_the_known() -> None:
+def test_unknown_start_method() -> None:
+    """An unknown start method lists the known."""
     with pytest.raises(ValueError, match="'spawn' is not one of forkserver, fork"):
         pool_map(workers.double, [1], start_method="spawn")
 
 
-def test_a_ctrl_c_during_the_start_leaves_no_launcher(monkeypatch: pytest.MonkeyPatch, marked: Living) -> None:
+def test_ctrl_c_during_the_start(monkeypatch: pytest.MonkeyPatch, marked: Living) -> None:
+    """A Ctrl-C while the launcher is started leaves none behind."""
     started, spawn = [], os.posix_spawn
 
     def interrupted(*arguments: Any, **named: Any) -> int:
@@ -241,140 +293,97 @@ def test_a_ctrl_c_during_the_start_leaves_no_launcher(monkeypatch: pytest.Monkey
         os.waitpid(started[0], 0)  # it has been reaped
 
 
-@pytest.mark.parametrize("start_method", ["forkserver", "fork"])
-def test_workers_have_no_signal_blocked(start_method: str, marked: Living) -> None:
-    (outcome,) = pool_map(workers.blocked_signals, [1], start_method=start_method)
-    assert outcome.result == set()
-
-
-def test_a_start_that_lacks_descriptors_leaves_none_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    make = os.pipe
-    made: list[tuple[int, int]] = []
-
-    def make_one() -> tuple[int, int]:
-        if made:
-            raise OSError(24, "Too many open files")
-        made.append(make())
-        return made[0]
-
-    monkeypatch.setattr(os, "pipe", make_one)
-    with pytest.raises(OSError, match="Too many open files"):
-        pool_map(workers.double, [1])
-    for descriptor in made[0]:
-        with pytest.raises(OSError, match="Bad file descriptor"):
-            os.fstat(descriptor)
-
-
-def test_a_killed_launcher_is_an_error_and_leaves_no_worker(marked: Living) -> None:
+def test_killed_launcher(tmp_path: Path, marked: Living) -> None:
+    """A killed launcher is an error and leaves no worker, and those at the gate do not run."""
+    touched, first = tmp_path / "touched", tmp_path / "first"
     with pytest.raises(ChildProcessError, match="was killed by signal 9"):
-        pool_map(workers.kill_the_launcher, range(20))
+        pool_map(Path.touch, [touched] * 2, warm_up=partial(kill_the_launcher_as_the_second, first))
+    assert first.exists()
+    wait_until(lambda: not marked(), "all workers have ended")
+    assert not touched.exists()
 
 
-def test_workers_at_the_gate_do_not_run_when_the_launcher_dies(tmp_path: Path, marked: Living) -> None:
-    script = "from tests.workers import *; from tests.test_pool import *; die_at_the_gate()"
-    done = run_script(script, str(tmp_path / "touched"))
-    assert "was killed by signal 9" in done.stderr
-    assert not (tmp_path / "touched").exists()
-
-
-def die_at_the_gate() -> None:
-    """Of two workers one reaches the gate; then the other, still warming up, kills the launcher."""
-    touched = sys.argv[1]
-    pool_map(touch, [touched] * 2, warm_up=partial(kill_the_launcher_as_the_second, touched + ".first"))
-
-
-def kill_the_launcher_as_the_second(first: str) -> None:
+def kill_the_launcher_as_the_second(first: Path) -> None:
+    """Let one worker reach the gate; kill the launcher from the other, which is still warming up."""
     if os.getpid() == os.getpgid(0):
         return  # the launcher itself
     try:
-        touch(first)
+        first.touch(exist_ok=False)
     except FileExistsError:
         time.sleep(1)  # the first has only to reach the gate
-        os.kill(os.getpgid(0), signal.SIGKILL)
-        time.sleep(60)
-
-
-def touch(path: str) -> None:
-    with open(path, "x"):
-        pass
+        workers.kill_the_launcher(None)
 
 
 MAIN_SCRIPT = """
+import sys
 from sqlite_writes import pool_map
+ARGUMENT = sys.argv[1:]
+class Number(int):
+    pass
 def triple(number):
-    return 3 * number
+    return [3 * number, ARGUMENT, sys.argv[1:]]
 {guard}
-    print([outcome.result for outcome in pool_map(triple, [1, 2])])
+    print([outcome.result for outcome in pool_map({function}, [Number(1)])])
 """
+GUARD = "if __name__ == '__main__':"
 
 
-def run_main(
-    folder: Path, text: str, *arguments: str, in_folder: Path | None = None
-) -> subprocess.CompletedProcess[str]:
+def run_main(folder: Path, text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a main script from a file in that folder."""
     script = folder / "script.py"
     script.write_text(text)
     return subprocess.run(
         [sys.executable, "-W", "error", script, *arguments],
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
-        cwd=in_folder,
         capture_output=True,
         text=True,
         check=False,
     )
 
 
-def test_a_function_of_the_main_script_works_behind_a_guard(tmp_path: Path, marked: Living) -> None:
-    done = run_main(tmp_path, MAIN_SCRIPT.format(guard="if __name__ == '__main__':"))
-    assert (done.stdout, done.stderr) == ("[3, 6]\n", "")
+@pytest.mark.parametrize(("function", "said"), [("triple", "[[3, ['given'], ['given']]]\n"), ("int", "[1]\n")])
+def test_main_script(function: str, said: str, tmp_path: Path, marked: Living) -> None:
+    """A function or an item of a guarded main script works, and finds the script's arguments."""
+    done = run_main(tmp_path, MAIN_SCRIPT.format(guard=GUARD, function=function), "given")
+    assert (done.stdout, done.stderr) == (said, "")
 
 
-def test_a_main_script_without_a_guard_is_told_to_have_one(tmp_path: Path, marked: Living) -> None:
-    done = run_main(tmp_path, MAIN_SCRIPT.format(guard="if True:"))
-    assert "put the call behind if __name__ == '__main__'" in done.stderr.splitlines()[-1]
+@pytest.mark.parametrize(
+    ("guard", "said"),
+    [
+        ("if True:", "put the call behind if __name__ == '__main__'"),
+        ("if __name__ != '__main__':\n    raise SystemExit(3)\nelse:", "SystemExit(3)"),
+    ],
+)
+def test_bad_main_script(guard: str, said: str, tmp_path: Path, marked: Living) -> None:
+    """A main script without a guard is told to have one; one that ends when it is imported is told so."""
+    last_line = run_main(tmp_path, MAIN_SCRIPT.format(guard=guard, function="triple")).stderr.splitlines()[-1]
+    assert said in last_line
+    assert "(start_method='fork' need not)" in last_line
 
 
-def test_only_a_function_or_an_item_of_the_main_script_has_it_imported(tmp_path: Path, marked: Living) -> None:
-    """A text that names it does not."""
+def test_main_script_without_a_file() -> None:
+    """A function of a main script without a file is said to be unreachable."""
+    done = run_script(MAIN_SCRIPT.format(guard=GUARD, function="triple"))
+    assert "(start_method='fork' need not)" in done.stderr.splitlines()[-1]
+
+
+def test_main_script_not_imported(tmp_path: Path, marked: Living) -> None:
+    """A main script is imported only for something of it, so another needs no guard; a text that names it does not."""
     text = "from sqlite_writes import pool_map\nprint([one.result for one in pool_map(len, ['in __main__'])])\n"
     done = run_main(tmp_path, text)
     assert (done.stdout, done.stderr) == ("[11]\n", "")
 
 
-@pytest.mark.parametrize("function", ["work", "workers.arguments"])
-def test_a_worker_finds_the_arguments_of_the_main_script(function: str, tmp_path: Path, marked: Living) -> None:
-    text = f"""
-import sys
-from sqlite_writes import pool_map
-from tests import workers
-ARGUMENT = sys.argv[1]
-def work(_):
-    return [ARGUMENT]
-if __name__ == "__main__":
-    print([outcome.result for outcome in pool_map({function}, [1])])
-"""
-    done = run_main(tmp_path, text, "given")
-    assert (done.stdout, done.stderr) == ("[['given']]\n", "")
-
-
-def test_a_main_script_that_ends_when_it_is_imported_is_said_to_be_unreachable(tmp_path: Path, marked: Living) -> None:
-    text = MAIN_SCRIPT.format(guard="if __name__ != '__main__':\n    raise SystemExit(3)\nelse:")
-    done = run_main(tmp_path, text)
-    assert "SystemExit(3)" in done.stderr.splitlines()[-1]
-    assert "(start_method='fork' need not)" in done.stderr.splitlines()[-1]
-
-
-def test_what_lies_in_the_current_folder_is_not_imported(tmp_path: Path, marked: Living) -> None:
-    (tmp_path / "here").mkdir()
+def test_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, marked: Living) -> None:
+    """What lies in the current folder is not imported in place of the standard library."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
     for name in ("os", "pickle", "struct"):
-        (tmp_path / "here" / f"{name}.py").write_text("raise SystemExit('mine')")
-    done = run_main(tmp_path, MAIN_SCRIPT.format(guard="if __name__ == '__main__':"), in_folder=tmp_path / "here")
-    assert (done.stdout, done.stderr) == ("[3, 6]\n", "")
-
-
-def test_a_function_without_a_file_is_said_to_be_unreachable() -> None:
-    done = run_script(MAIN_SCRIPT.format(guard="if __name__ == '__main__':"))
-    assert "(start_method='fork' need not)" in done.stderr.splitlines()[-1]
+        (folder / f"{name}.py").write_text("raise SystemExit('mine')")
+    done = run_main(tmp_path, MAIN_SCRIPT.format(guard=GUARD, function="int"))
+    assert (done.stdout, done.stderr) == ("[1]\n", "")
 
 
 HELD = """
@@ -382,35 +391,6 @@ from sqlite_writes import pool_map
 from tests.workers import sleep
 pool_map(sleep, [60.0] * 50)
 """
-
-
-def _start_held(marked: Living) -> subprocess.Popen[bytes]:
-    caller = subprocess.Popen(
-        [sys.executable, "-c", HELD],
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    wait_until(lambda: len(marked()) == 52, "caller, launcher and 50 workers run")
-    return caller
-
-
-@READS_PROC
-def test_ctrl_c_ends_everything_with_the_status_that_a_shell_expects(marked: Living) -> None:
-    caller = _start_held(marked)
-    os.killpg(caller.pid, signal.SIGINT)  # as a terminal does: the foreground group, which the workers are not in
-    assert caller.wait(20) == -signal.SIGINT
-    assert marked() == []
-
-
-@READS_PROC
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_caller_takes_its_workers_with_it(number: int, marked: Living) -> None:
-    caller = _start_held(marked)
-    os.kill(caller.pid, number)
-    assert caller.wait(20) == -number
-    wait_until(lambda: not marked(), "launcher and workers have ended")
-
 
 FORKED = """
 import os, threading, time
@@ -423,17 +403,34 @@ time.sleep(3600)
 """
 
 
-@READS_PROC
-def test_a_killed_caller_takes_its_workers_with_it_though_a_child_of_its_own_lives(marked: Living) -> None:
-    """The child has the pipe open that would tell the launcher."""
+def start_held(script: str, count: int, marked: Living) -> subprocess.Popen[bytes]:
+    """Start a caller that holds 50 workers, and wait until so many processes run."""
     caller = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", FORKED],
+        [sys.executable, "-W", "ignore", "-c", script],
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    wait_until(lambda: len(marked()) == 53, "caller, its child, launcher and 50 workers run")
-    os.kill(caller.pid, signal.SIGKILL)
+    wait_until(lambda: len(marked()) == count, f"{count} processes run")
+    return caller
+
+
+@READS_PROC
+def test_ctrl_c(marked: Living) -> None:
+    """Ctrl-C ends everything, with the status that a shell expects."""
+    caller = start_held(HELD, 52, marked)
+    os.killpg(caller.pid, signal.SIGINT)  # as a terminal does: the foreground group, which the workers are not in
+    assert caller.wait(20) == -signal.SIGINT
+    assert marked() == []
+
+
+@READS_PROC
+@pytest.mark.parametrize(("script", "children"), [(HELD, 0), (FORKED, 1)])
+def test_killed_caller(script: str, children: int, marked: Living) -> None:
+    """A killed caller takes its workers with it, though a child of its own keeps the launcher's pipe open."""
+    caller = start_held(script, 52 + children, marked)
+    caller.kill()
     caller.wait(20)
-    wait_until(lambda: len(marked()) == 1, "only the child is left")
-    os.kill(marked()[0], signal.SIGKILL)
+    wait_until(lambda: len(marked()) == children, "launcher and workers have ended")
+    for child in marked():
+        os.kill(child, signal.SIGKILL)

@@ -8,62 +8,50 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pr_check import __main__ as command_line
-from pr_check import build, sampling, selftest, verdict
-from pr_check.__main__ import main
-from pr_check.cells import COSTS, FAILURES, PROMISES, TIMES
-from pr_check.selftest import Laboratory
+from experiments import measure_check, results_of_check
+from experiments.laboratory import Laboratory
+from pr_check.command_line import main
+from pr_check.plan import COSTS, FAILURES, PLAN, PROMISES, TIMES
+from pr_check.workplace import workplace
 
 from .conftest import PROJECT, READS_PROC, Living, wait_until
+
+# One of each kind, a single look at its time, and on a busy machine too as much time as that takes.
+SMALL = replace(
+    PLAN,
+    times=TIMES[:1],
+    looks=PLAN.looks[:1],
+    costs=COSTS[1:2],
+    promises=PROMISES[1:2],
+    failures=FAILURES[:1],
+    least_seconds=60.0,
+)
 
 
 @pytest.fixture(scope="module")
 def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
     """A clone of this project's HEAD, whose two environments all these tests share."""
-    return Laboratory(PROJECT, tmp_path_factory.mktemp("laboratory") / "clone")
+    return Laboratory(tmp_path_factory.mktemp("laboratory") / "clone", SMALL)
 
 
-@pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One cell of each kind, a single look at its time, and on a busy machine too as much time as that takes."""
-    for module in (sampling, verdict):
-        monkeypatch.setattr(module, "TIMES", TIMES[:1])
-    monkeypatch.setattr(sampling, "LOOKS", sampling.LOOKS[:1])
-    monkeypatch.setattr(sampling, "LEAST_SECONDS", 60.0)
-    monkeypatch.setattr(sampling, "COSTS", COSTS[1:2])
-    monkeypatch.setattr(sampling, "PROMISES", PROMISES[1:2])
-    monkeypatch.setattr(sampling, "FAILURES", FAILURES[:1])
-
-
-@pytest.fixture
-def raw(tmp_path: Path) -> Path:
-    """Where the selftest's results go."""
-    return tmp_path / "raw.jsonl"
-
-
-def test_the_short_form_of_the_selftest(laboratory: Laboratory, small: None, raw: Path) -> None:
-    selftest.same(laboratory, 1, False, 20.0, raw)
-    selftest.mutants(laboratory, "a second statement", 20.0, raw)
-    selftest.mutants(laboratory, "a sleep outside", 20.0, raw)
-    selftest.mutants(laboratory, "a lost WAL mode", 20.0, raw)
-    selftest.mutants(laboratory, "cannot be imported", 20.0, raw)
-    same, statement, sleep, lost, broken = selftest.read(raw)
+def test_the_check_is_measured(laboratory: Laboratory, tmp_path: Path) -> None:
+    """Its own measurement, in short: each verdict with its cause, and a table of them."""
+    raw = tmp_path / "raw.jsonl"
+    measure_check.same(laboratory, 1, False, 20.0, raw)
+    for name in ("a second statement", "a sleep outside", "a lost WAL mode", "cannot be imported"):
+        measure_check.mutants(laboratory, name, 20.0, raw)
+    same, statement, sleep, lost, broken = results_of_check.read(raw)
     assert (same["status"], same["flagged"], same["said"]) == (0, [], "")
-    assert (statement["verdict"], statement["benchmark"]) == (
-        "REGRESSION",
-        "cost.InsertCost('wal', 'disk') sql_statements",
-    )
-    assert sleep["verdict"] == "REGRESSION"
+    assert statement["benchmark"] == "cost.InsertCost('wal', 'disk') sql_statements"
     assert "% longer" in sleep["cause"]
-    assert lost["verdict"] == "NEW FAILURE"
     assert lost["cause"] == "create_table leaves the file in another journal mode"
-    assert broken["verdict"] == "NEW FAILURE"
     assert broken["cause"].startswith("NameError")
-    written = selftest.table(raw)
+    written = results_of_check.tables(raw)
     assert "| all | 1 | 0 | 0.0% to 97.5% | 0 | 0 |" in written
     assert "4 of 4 found with the right verdict, 4 with the right cause" in written
     assert_nothing_is_left(laboratory)
@@ -84,16 +72,16 @@ def clone(laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_is_published_names_no_path_of_a_machine() -> None:
-    for published in (selftest.RAW, selftest.TABLE):
+    for published in (results_of_check.RAW, results_of_check.PAGE):
         assert not re.findall(r"[^\w.]/(?:[\w.-]+/){2}[^'\"]*", published.read_text())
 
 
 def test_a_check_writes_both_reports_and_a_seed_repeats_its_order(
-    clone: Path, small: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    clone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     files = ["--report", str(tmp_path / "report.md"), "--json", str(tmp_path / "report.json")]
-    assert main(["HEAD^", "HEAD", "--time-limit", "20", "--seed", "7", *files]) == 0
+    assert main(["HEAD^", "HEAD", "--time-limit", "20", "--seed", "7", *files], SMALL) == 0
     assert "PASS: " in capsys.readouterr().out
     text = (tmp_path / "report.md").read_text()
     assert text.startswith("**PASS: ")
@@ -103,16 +91,15 @@ def test_a_check_writes_both_reports_and_a_seed_repeats_its_order(
     assert known["benchmarks"] == {"removed": [], "new": [], "changed": []}
 
 
-def test_too_little_time_is_inconclusive(clone: Path, small: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampling, "LEAST_SECONDS", 0.0)
-    assert main(["HEAD^", "HEAD", "--time-limit", "1"]) == 3
+def test_too_little_time_is_inconclusive(clone: Path) -> None:
+    assert main(["HEAD^", "HEAD", "--time-limit", "1"], replace(SMALL, least_seconds=0.0)) == 3
 
 
 def test_a_benchmark_that_was_removed_and_one_that_is_new_are_named(
-    laboratory: Laboratory, clone: Path, small: None, tmp_path: Path
+    laboratory: Laboratory, clone: Path, tmp_path: Path
 ) -> None:
     head = laboratory.commit("benchmarks/transaction.py", "class ReadThenWrite", "class ReadBeforeWrite", "Rename")
-    main([laboratory.base, head, "--time-limit", "20", "--json", str(tmp_path / "report.json")])
+    main([laboratory.base, head, "--time-limit", "20", "--json", str(tmp_path / "report.json")], SMALL)
     benchmarks = json.loads((tmp_path / "report.json").read_text())["benchmarks"]
     for what, name in (("removed", "ReadThenWrite"), ("new", "ReadBeforeWrite")):
         assert benchmarks[what] == [f"transaction.{name}.track_{count}_rows" for count in ("failed", "lost")]
@@ -125,16 +112,15 @@ def test_a_side_that_does_not_build_is_named(
     broken = laboratory.commit("setup.py", "setup(", "raise SystemError('on purpose')\nsetup(", "Break the build")
     pair = [broken, laboratory.base] if broken_side == "base" else [laboratory.base, broken]
     assert main(pair) == 4
-    (said,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("pr_check: ")]
+    said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith(f"pr_check: the {broken_side} {broken[:8]} does not build: SystemError: on purpose")
     assert_nothing_is_left(laboratory)
 
 
 def test_a_build_that_does_not_end_is_ended(
-    laboratory: Laboratory, clone: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    laboratory: Laboratory, clone: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(build, "BUILDING", 0.1)
-    assert main(["HEAD^", "HEAD"]) == 4
+    assert main(["HEAD^", "HEAD"], replace(PLAN, building=0.1)) == 4
     assert f"the base {laboratory.base[:8]} does not build: not done after 0.1 s" in capsys.readouterr().err
     assert_nothing_is_left(laboratory)
 
@@ -161,27 +147,24 @@ def test_a_python_that_is_not_there_is_named_and_an_older_report_is_gone(
     assert not report.exists()
 
 
-def test_a_full_disk_and_a_second_check_are_refused(
-    clone: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_and_a_second_check_are_refused(clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
     left = clone / ".asv" / "pr_check" / "run-left"
     left.mkdir(parents=True)
-    with command_line.workplace(clone):
+    with workplace(clone, PLAN):
         assert not left.exists()  # by a check that was killed
         assert main(["HEAD^", "HEAD"]) == 4
     assert capsys.readouterr().err == "pr_check: another check of this repository is running\n"
-    monkeypatch.setattr(command_line, "SPACE", 10**18)
-    assert main(["HEAD^", "HEAD"]) == 4
+    assert main(["HEAD^", "HEAD"], replace(PLAN, space=10**18)) == 4
     assert "is full: " in capsys.readouterr().err
 
 
 def test_benchmarks_that_the_base_does_not_suit_are_named(
-    laboratory: Laboratory, clone: Path, small: None, capsys: pytest.CaptureFixture[str]
+    laboratory: Laboratory, clone: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     future = "from __future__ import annotations\n"
     broken = laboratory.commit("benchmarks/common.py", future, f"{future}import nowhere\n", "Break it")
-    assert main([laboratory.base, broken, "--time-limit", "20"]) == 4
-    (said,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("pr_check: ")]
+    assert main([laboratory.base, broken, "--time-limit", "20"], SMALL) == 4
+    said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith(f"pr_check: the head's benchmarks beside the base {laboratory.base[:8]} cannot be sampled")
     assert said.endswith("ModuleNotFoundError: No module named 'nowhere'")
 
@@ -196,7 +179,7 @@ def test_whatever_ends_it_nothing_is_left_running(
         slow = "import time\ntime.sleep(600)\nsetup("
         head, awaited, count = laboratory.commit("setup.py", "setup(", slow, "Build slowly"), "_in_process.py", 0
     else:
-        head, awaited, count = "HEAD", "sampler.py", 1
+        head, awaited, count = "HEAD", "pr_check/sampler", 1
     check = subprocess.Popen(
         [sys.executable, "-P", "-m", "pr_check", "HEAD^", head, "--time-limit", "300"],
         env={**os.environ, "PYTHONPATH": str(PROJECT)},

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import json
 import re
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import TYPE_CHECKING, Any
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from pr_check.comment import MARK, comment
 from pr_check.findings import Finding, Judgement, Timing
-from pr_check.report import Report, escape
+from pr_check.report import CheckReport, escape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+    from urllib.request import Request
 
 HOSTILE = "<img src=x> @everyone [click](http://bad) www.bad.example `x` #1 | ```\n</details>"
 
 
-def report(text: str = "+4,120 bytes written per row") -> Report:
+def report(text: str = "+4,120 bytes written per row") -> CheckReport:
     finding = Finding(
-        "cost", "cost.InsertCost('wal', 'disk') bytes_written", "8,256", "12,376", "+4,120", "exact", True, text,
+        kind="cost",
+        benchmark="cost.InsertCost('wal', 'disk') bytes_written",
+        base="8,256",
+        head="12,376",
+        change="+4,120",
+        evidence="exact",
+        cause=text,
         details=f"Traceback\n{text}",
-    )  # fmt: skip
-    return Report(
+    )
+    return CheckReport(
         base="a" * 40,
         head="b" * 40,
         judgement=Judgement(
@@ -53,7 +58,7 @@ def test_the_verdict_comes_first_then_what_changed_and_the_rest_is_folded() -> N
 
 
 def test_json_and_markdown_come_from_the_same_data() -> None:
-    assert Report.from_json(report().to_json()).to_markdown() == report().to_markdown()
+    assert CheckReport.from_json(report().to_json()).to_markdown() == report().to_markdown()
 
 
 def test_nothing_from_outside_is_markdown_or_html() -> None:
@@ -77,82 +82,54 @@ def test_nothing_from_outside_is_markdown_or_html() -> None:
 )
 def test_what_is_no_report_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        Report.from_json(text)
+        CheckReport.from_json(text)
 
 
-def test_a_report_of_another_verdict_or_of_wrong_types_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("part", "wrong"),
+    [
+        ("verdict", "<b>PASS</b>"),
+        ("findings", [{"kind": "cost", "benchmark": "x", "evidence": "y", "cause": {"a": 1}}]),
+        ("timings", [{"benchmark": "x", "pairs": 12, "base": 1, "head": 1, "factor": 10**400, "low": 1}]),
+    ],
+)
+def test_another_verdict_and_wrong_types_are_refused(part: str, wrong: object) -> None:
     known = json.loads(report().to_json())
-    known["judgement"]["verdict"] = "<b>PASS</b>"
-    with pytest.raises(ValueError, match="no such verdict"):
-        Report.from_json(json.dumps(known))
-    known = json.loads(report().to_json())
-    known["judgement"]["findings"][0]["cause"] = {"a": 1}
-    with pytest.raises(ValueError, match="not a report"):
-        Report.from_json(json.dumps(known))
-    known = json.loads(report().to_json())
-    known["judgement"]["timings"] = [{"benchmark": "x", "pairs": 12, "base": 1, "head": 1, "factor": 10**400, "low": 1}]
-    with pytest.raises(ValueError, match="not a report"):
-        Report.from_json(json.dumps(known))
+    known["judgement"][part] = wrong
+    with pytest.raises(ValueError, match=r"no such verdict|not a report"):
+        CheckReport.from_json(json.dumps(known))
 
 
-class GitHub(HTTPServer):
+class GitHub:
     """As much of GitHub as the comment needs: one pull request and its comments."""
 
-    head = "b" * 40
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.comments: list[dict[str, Any]] = [
-            {"id": n, "body": f"{MARK} I am no bot", "user": {"type": "User"}} for n in range(130)
-        ]
-        self.tokens: set[str] = set()
+        self.comments: list[dict[str, Any]] = [{"id": 1, "body": f"{MARK} I am no bot", "user": {"type": "User"}}]
 
-    @property
-    def address(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: GitHub
-
-    def _answer(self, value: object) -> None:
-        self.server.tokens.add(self.headers["Authorization"])
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(json.dumps(value).encode())
-
-    def _body(self) -> str:
-        return str(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["body"])
-
-    def do_GET(self) -> None:
-        if self.path == "/repos/o/r/pulls/12":
-            return self._answer({"head": {"sha": self.server.head}})
-        page = int(self.path.rpartition("page=")[2])
-        return self._answer(self.server.comments[100 * (page - 1) : 100 * page])
-
-    def do_POST(self) -> None:
-        assert self.path == "/repos/o/r/issues/12/comments"
-        self.server.comments.append({"id": 1000, "body": self._body(), "user": {"type": "Bot"}})
-        self._answer({})
-
-    def do_PATCH(self) -> None:
-        assert self.path == "/repos/o/r/issues/comments/1000"
-        self.server.comments[-1]["body"] = self._body()
-        self._answer({})
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+    def answer(self, request: Request, timeout: float) -> BytesIO:
+        """Do what is asked for, as ``urlopen`` does."""
+        assert request.get_header("Authorization") == "Bearer secret"
+        assert 0 < timeout < 60
+        body = json.loads(cast("bytes", request.data)) if request.data else {}
+        value: object = {}
+        asked = f"{request.get_method()} {request.full_url.removeprefix('https://api/repos/o/r/')}"
+        if asked == "GET pulls/12":
+            value = {"head": {"sha": "b" * 40}}
+        elif asked == "GET issues/12/comments?per_page=100":
+            value = self.comments
+        elif asked == "POST issues/12/comments":
+            self.comments.append({"id": 1000, **body, "user": {"type": "Bot"}})
+        else:
+            assert asked == "PATCH issues/comments/1000"
+            self.comments[-1].update(body)
+        return BytesIO(json.dumps(value).encode())
 
 
 @pytest.fixture
-def github() -> Iterator[GitHub]:
-    with GitHub() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+def github(monkeypatch: pytest.MonkeyPatch) -> GitHub:
+    github = GitHub()
+    monkeypatch.setattr("urllib.request.urlopen", github.answer)
+    return github
 
 
 @pytest.fixture
@@ -162,17 +139,20 @@ def artifact(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def commented(artifact: Path, head_commit: str = "b" * 40) -> str:
+    return comment(artifact, "https://api", "o/r", "secret", head_commit)
+
+
 def test_there_is_one_comment_and_it_is_updated(github: GitHub, artifact: Path) -> None:
-    said = [comment(artifact, github.address, "o/r", "secret", "b" * 40) for _ in range(3)]
+    said = [commented(artifact) for _ in range(3)]
     assert said == ["posted a comment on pull request 12", *["updated the comment on pull request 12"] * 2]
-    assert len(github.comments) == 131
+    assert len(github.comments) == 2
     assert github.comments[-1]["body"] == f"{MARK}\n{report().to_markdown()}"
-    assert github.tokens == {"Bearer secret"}
 
 
 def test_a_check_that_could_not_be_made_says_so(github: GitHub, artifact: Path) -> None:
     (artifact / "report.json").unlink()
-    comment(artifact, github.address, "o/r", "secret", "b" * 40)
+    commented(artifact)
     assert "The check could not be made" in github.comments[-1]["body"]
 
 
@@ -180,22 +160,20 @@ def test_a_check_that_could_not_be_made_says_so(github: GitHub, artifact: Path) 
 def test_a_number_that_is_none_is_refused(github: GitHub, artifact: Path, number: str) -> None:
     (artifact / "number").write_text(number)
     with pytest.raises(ValueError, match=r"not the number of a pull request|larger than"):
-        comment(artifact, github.address, "o/r", "secret", "b" * 40)
+        commented(artifact)
 
 
 def test_another_pull_request_and_one_that_has_moved_on_get_no_comment(github: GitHub, artifact: Path) -> None:
-    assert "not at the commit cccccccc" in comment(artifact, github.address, "o/r", "secret", "c" * 40)
-    assert len(github.comments) == 130
+    assert "not at the commit cccccccc" in commented(artifact, "c" * 40)
+    assert len(github.comments) == 1
 
 
 @pytest.mark.parametrize("text", [" " * 1_000_001, "{}", report().to_json().replace('"kind"', '"sort"')])
-def test_a_report_that_cannot_be_read_leaves_no_older_comment_standing(
-    github: GitHub, artifact: Path, text: str
-) -> None:
-    comment(artifact, github.address, "o/r", "secret", "b" * 40)
+def test_an_unreadable_report_leaves_no_older_comment_standing(github: GitHub, artifact: Path, text: str) -> None:
+    commented(artifact)
     (artifact / "report.json").write_text(text)
-    comment(artifact, github.address, "o/r", "secret", "b" * 40)
-    assert len(github.comments) == 131
+    commented(artifact)
+    assert len(github.comments) == 2
     assert "cannot be shown here" in github.comments[-1]["body"]
 
 
@@ -203,5 +181,5 @@ def test_a_long_comment_is_cut(github: GitHub, artifact: Path) -> None:
     long = report()
     long.judgement.notes = ["x" * 500] * 500
     (artifact / "report.json").write_text(long.to_json())
-    comment(artifact, github.address, "o/r", "secret", "b" * 40)
+    commented(artifact)
     assert len(github.comments[-1]["body"]) < 65_536

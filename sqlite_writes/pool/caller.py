@@ -1,6 +1,6 @@
 """The caller's part of the pool: check the job, start the launcher, make sense of its report, leave nothing running.
 
-Knows nothing of how workers are started and watched (launcher.py).
+Knows nothing of how workers are started and watched (launcher.py), nor of what they do (worker.py).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Generic, TypeVar
 
-from .launcher import Record, run_and_report
-from .pipes import read, write
+from .launcher import limits_named, run_and_report
+from .pipes import Pipe, open_pipes, read, write
 from .worker import GRACE, Job, flush_output, set_alarm
 
 if TYPE_CHECKING:
@@ -23,10 +23,14 @@ if TYPE_CHECKING:
 
     from .launcher import Record
 
+    _Signals = set[int | signal.Signals]  # as signal.pthread_sigmask gives them
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 START_METHODS = ("forkserver", "fork")
+
+_NO_LAUNCHER = "the process that starts the workers could not be started"
 
 # The largest deadline, in seconds: some months. A timer of the kernel takes no number that is much larger.
 _LONGEST = 10_000_000
@@ -40,16 +44,12 @@ if sys.path[:1] == [""]:
 import os, pickle
 control, report, caller, deadline = os.fdopen(int(sys.argv[1]), "rb"), *map(int, sys.argv[2:4]), float(sys.argv[4])
 try:
-    sys.path[:], sys.argv[:] = pickle.load(control)
+    sys.path[:], sys.argv[:], main = pickle.load(control)
 except EOFError:  # the caller is gone already
     sys.exit()
 from sqlite_writes.pool.launcher import launch
-launch(control, report, caller, deadline)
+launch(control, report, caller, deadline, main)
 """
-
-
-# How a pickle names the main script's module, or holds a string that is the same.
-_MAIN = b"\x8c\x08__main__"
 
 
 @dataclass(frozen=True)
@@ -105,11 +105,10 @@ def pool_map(
         outcome is ``"timed out"``. If the workers are not all at the gate by then, it stays shut.
 
     Every process is gone when this returns or raises, Ctrl-C included; if the caller itself is killed, the launcher
-    ends them. Before any start it raises ``ValueError`` for a deadline or start method that will not do or what cannot
-    be pickled, ``OSError`` if the system's limits do not leave room for so many processes, and ``NotImplementedError``
-    elsewhere than on Linux and macOS. Later: ``RuntimeError`` if the function cannot be loaded in a fresh process,
-    ``OSError`` if the system refuses to start so many after all, ``ChildProcessError`` if the launcher itself is
-    killed, or hangs in ``warm_up``.
+    ends them. Raises ``ValueError`` for a deadline or start method that will not do, or for what cannot be pickled;
+    ``NotImplementedError`` elsewhere than on Linux and macOS; ``OSError`` if the system refuses so many processes, or a
+    handful of open files, with the limits to raise; ``RuntimeError`` if the function cannot be loaded in a fresh
+    process; ``ChildProcessError`` if the launcher itself is killed, or hangs in ``warm_up``.
     """
     if not hasattr(os, "fork"):
         raise NotImplementedError(f"pool_map needs os.fork, which {sys.platform} lacks: it runs on Linux and macOS")
@@ -121,40 +120,38 @@ def pool_map(
     if not job.items:
         return []
 
-    start = _start_launcher if start_method == "forkserver" else _fork_launcher
-    control_read, control_write = os.pipe()
-    try:
-        report_read, report_write = os.pipe()
-    except OSError:
-        os.close(control_read)
-        os.close(control_write)
-        raise
+    return _outcomes(*_run_launcher(job, _start_launcher if start_method == "forkserver" else _fork_launcher))
+
+
+def _run_launcher(job: Job, start: Callable[[Job, Pipe, Pipe, _Signals], tuple[int, bytes]]) -> tuple[bytes, int]:
+    """Start the launcher, wait until it has ended, and return its report and its wait status."""
     launcher = status = 0
-    report = b""
+    message = b""
+    with limits_named(_NO_LAUNCHER):
+        control, report = open_pipes(2)
     try:
         # A Ctrl-C comes after the start, not in the midst of it: else the launcher's number would be lost.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            launcher, payload = start(job, control_read, report_write, (control_write, report_read), mask)
+            with limits_named(_NO_LAUNCHER):
+                launcher, payload = start(job, control, report, mask)
         finally:
-            os.close(control_read)
-            os.close(report_write)
+            os.close(control.read_end)
+            os.close(report.write_end)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        write(control_write, payload, until=job.deadline + GRACE)
-        report, _ = read(report_read, until=job.deadline + GRACE)
+        write(control.write_end, payload, until=job.deadline + GRACE)
+        message, _ = read(report.read_end, until=job.deadline + GRACE)
     finally:
         # The end of the control pipe tells the launcher to kill and reap whatever is left, and to end.
-        os.close(control_write)
-        os.close(report_read)
+        os.close(control.write_end)
+        os.close(report.read_end)
         if launcher:
-            status = _end_launcher(launcher, reported=bool(report))
-    return _outcomes(report, status)
+            status = _end_launcher(launcher, reported=bool(message))
+    return message, status
 
 
-def _start_launcher(
-    job: Job, control: int, report: int, _: tuple[int, int], mask: set[int | signal.Signals]
-) -> tuple[int, bytes]:
-    """Start a fresh interpreter as the launcher; its process id and what to write into its control pipe.
+def _start_launcher(job: Job, control: Pipe, report: Pipe, mask: _Signals) -> tuple[int, bytes]:
+    """Start a fresh interpreter as the launcher; return its process id and what to write into its control pipe.
 
     ``mask``: the signals that it is to have blocked.
     """
@@ -170,17 +167,15 @@ def _start_launcher(
     if not sys.executable:
         raise RuntimeError("sys.executable is empty: there is no interpreter to start the workers from")
     try:
-        pickled_job = pickle.dumps(job)
+        payload = pickle.dumps((sys.path, sys.argv, _origin_of_main())) + pickle.dumps(job)
     except Exception as error:
         raise ValueError(
             f"the function or an item cannot be pickled, which start_method 'forkserver' needs: {error}"
         ) from error
-    main = _origin_of_main() if _MAIN in pickled_job else None
-    payload = pickle.dumps((sys.path, sys.argv)) + pickle.dumps(main) + pickled_job
     # Inheritable, and none of them in the place of a standard stream that the caller has closed.
     inherited: list[int] = []
     try:
-        inherited += (fcntl(end, F_DUPFD, 3) for end in (control, report))
+        inherited += (fcntl(end, F_DUPFD, 3) for end in (control.read_end, report.write_end))
         # A process group of its own keeps a terminal's Ctrl-C from the workers: the caller alone decides what to do.
         pid = os.posix_spawn(
             sys.executable,
@@ -203,10 +198,8 @@ def _start_launcher(
     return pid, payload
 
 
-def _fork_launcher(
-    job: Job, control: int, report: int, callers: tuple[int, int], mask: set[int | signal.Signals]
-) -> tuple[int, bytes]:
-    """Fork the launcher from the caller, whose ends of the two pipes are ``callers``."""
+def _fork_launcher(job: Job, control: Pipe, report: Pipe, mask: _Signals) -> tuple[int, bytes]:
+    """Fork the launcher from the caller; return its process id and nothing to write: it has the job already."""
     flush_output()
     caller = os.getpid()
     pid = os.fork()
@@ -215,21 +208,21 @@ def _fork_launcher(
             os.setpgid(0, 0)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             set_alarm(job.deadline)
-            for descriptor in callers:
-                os.close(descriptor)
-            run_and_report(lambda: job, control, report, caller)
+            os.close(control.write_end)
+            os.close(report.read_end)
+            run_and_report(lambda: job, control.read_end, report.write_end, caller)
         finally:
             os._exit(0)
     return pid, b""
 
 
-def _origin_of_main() -> tuple[str | None, str] | None:
-    """The name, or else the path, from which a fresh process can import the caller's main module, if it can."""
+def _origin_of_main() -> dict[str, str]:
+    """Return where a fresh process can import the main script from, in the words of multiprocessing.spawn.prepare."""
     main = sys.modules["__main__"]
     spec, path = getattr(main, "__spec__", None), getattr(main, "__file__", None)
     if spec is not None:
-        return spec.name, ""
-    return (None, os.path.abspath(path)) if path is not None and os.path.exists(path) else None
+        return {"init_main_from_name": spec.name}
+    return {"init_main_from_path": os.path.abspath(path)} if path is not None and os.path.exists(path) else {}
 
 
 def _end_launcher(launcher: int, *, reported: bool) -> int:

@@ -6,6 +6,7 @@ Runs in a process of its own, small so that forking it is cheap. Knows neither t
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import mmap
 import os
@@ -13,10 +14,21 @@ import pickle
 import signal
 import time
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Callable, NoReturn
+from typing import TYPE_CHECKING, Any, BinaryIO, Callable, NoReturn
 
-from .pipes import Pipes, read, reassemble
+from .pipes import Pipes, open_pipes, read, reassemble
 from .worker import GRACE, Job, flush_output, set_alarm, work
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# What to raise when the system refuses a process or a pipe. It does not say which of its limits was met.
+_LIMITS = {
+    errno.EMFILE: "ulimit -n",
+    errno.ENFILE: "fs.file-max",
+    errno.EAGAIN: "ulimit -u, kernel.pid_max, kernel.threads-max or a container's pids.max",
+    errno.ENOMEM: "ulimit -v or a container's memory.max",
+}
 
 
 @dataclass(frozen=True)
@@ -31,34 +43,57 @@ class Record:
     ended: float | None
 
 
-def launch(control: BinaryIO, report: int, caller: int, deadline: float) -> NoReturn:
-    """The launcher's whole life, in a fresh interpreter whose control pipe has already given it ``sys.path``."""
+@contextlib.contextmanager
+def limits_named(what_failed: str) -> Iterator[None]:
+    """Have an ``OSError`` say in one line what failed, and which of the system's limits to raise."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _LIMITS:
+            raise
+        raise OSError(error.errno, f"{what_failed}: {error.strerror} (raise {_LIMITS[error.errno]})") from error
+
+
+def launch(control: BinaryIO, report: int, caller: int, deadline: float, main: dict[str, str]) -> NoReturn:
+    """Live the launcher's whole life, in a fresh interpreter that has the caller's ``sys.path`` already.
+
+    ``main`` says where the caller's main script is, in the words of ``multiprocessing.spawn.prepare``.
+    """
     set_alarm(deadline)
-
-    def load_job() -> Job:
-        main = pickle.load(control)
-        if main is not None:
-            _import_main(*main)
-        job: Job = pickle.load(control)
-        return job
-
     # posix_spawn hands on whatever the caller has made inheritable.
     for descriptor in [int(name) for name in os.listdir("/dev/fd")]:
         if descriptor > 2 and descriptor not in (control.fileno(), report):
             with contextlib.suppress(OSError):  # the listing's own
                 os.close(descriptor)
-    run_and_report(load_job, control.fileno(), report, caller)
+    run_and_report(_JobUnpickler(control, main).load, control.fileno(), report, caller)
     os._exit(0)
 
 
-def _import_main(name: str | None, path: str) -> None:
-    """Import the caller's main script under another name, as multiprocessing does for its spawned processes."""
+class _JobUnpickler(pickle.Unpickler):
+    """Load the job, and import the caller's main script when something of it is asked for.
+
+    multiprocessing imports it always. A script without a guard could then not use the pool at all, and each worker
+    would carry whatever the script imports.
+    """
+
+    def __init__(self, stream: BinaryIO, main: dict[str, str]) -> None:
+        super().__init__(stream)
+        self.main = main
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module == "__main__":
+            _import_main(self.main)
+        return super().find_class(module, name)
+
+
+def _import_main(main: dict[str, str]) -> None:
+    """Import the main script under another name, as multiprocessing does; do nothing the second time."""
     from multiprocessing import process, spawn
 
     current: Any = process.current_process()
     current._inheriting = True
     try:
-        spawn.prepare({"init_main_from_name": name} if name else {"init_main_from_path": path})
+        spawn.prepare(main)
     finally:
         del current._inheriting
 
@@ -90,7 +125,8 @@ def run_workers(job: Job, control: int, report: int, caller: int) -> list[Record
     # Shared with the workers: when the gate opened, then for each worker when it was ready, started and ended, and
     # whether it is done, with a message to send.
     clock = memoryview(mmap.mmap(-1, 8 * (1 + 4 * count))).cast("d")
-    pipes = Pipes(*(os.pipe() for _ in range(5)))
+    with limits_named("the pool's pipes could not be opened"):
+        pipes = Pipes(control, report, *open_pipes(5))
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, as a caller may have it, there would be no wait status
     if job.warm_up is not None:
         # Once here, so that what it initialises is in pages that the workers share (500 of them: 690 MB, not 820). If
@@ -105,31 +141,24 @@ def run_workers(job: Job, control: int, report: int, caller: int) -> list[Record
     stream, at_end, all_done = b"", False, False
     try:
         for index in range(count):
-            try:
+            with limits_named(f"only {index} of {count} workers could be started"):
                 pid = os.fork()
-            except OSError as error:
-                raise OSError(
-                    error.errno,
-                    f"only {index} of {count} workers could be started: {error.strerror}. "
-                    "The system's limits on processes are ulimit -u, kernel.pid_max, and pids.max of a container",
-                ) from error
             if pid == 0:
-                work(job, index, clock, pipes, (control, report))
+                work(job, index, clock, pipes)
             pids.append(pid)
-        for descriptor in pipes.workers_ends():
-            os.close(descriptor)
-        _, all_ready = read(pipes.ready[0], job.deadline, control, caller)
+        pipes.keep_launchers_ends()
+        _, all_ready = read(pipes.ready.read_end, job.deadline, control, caller)
         if all_ready and time.monotonic() < job.deadline:
             clock[0] = time.monotonic()
-            os.close(pipes.gate[1])
-            _, all_done = read(pipes.done[0], job.deadline, control, caller)
+            os.close(pipes.gate.write_end)
+            _, all_done = read(pipes.done.read_end, job.deadline, control, caller)
         end_workers([pid for pid, is_done in zip(pids, clock[4::4]) if not is_done], all_done, statuses)
-        os.close(pipes.collection[1])
+        os.close(pipes.collection.write_end)
         until = max(job.deadline, time.monotonic() + GRACE / 2)
-        stream, at_end = read(pipes.messages[0], until, control, caller)
+        stream, at_end = read(pipes.messages.read_end, until, control, caller)
     finally:
         end_workers([pid for pid in pids if pid not in statuses], at_end, statuses)
-    rest, _ = read(pipes.messages[0], until=0.0)  # what was sent in the last moment: all have ended
+    rest, _ = read(pipes.messages.read_end, until=0.0)  # what was sent in the last moment: all have ended
     return [
         Record(pid, statuses[pid], message, *(moment or None for moment in clock[4 * index + 1 : 4 * index + 4]))
         for index, (pid, message) in enumerate(zip(pids, reassemble(stream + rest, count)))

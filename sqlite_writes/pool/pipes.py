@@ -6,11 +6,13 @@ Knows nothing of jobs and workers.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import select
 import struct
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
 # A pipe write of up to PIPE_BUF bytes is never mixed with another's. So messages travel in chunks of that size, each
 # behind its item's number, its length, and whether it is the last: no lock, and a killed worker leaves no half chunk.
@@ -18,29 +20,69 @@ _CHUNK_HEADER = struct.Struct("<IH?")
 _CHUNK_BYTES = getattr(select, "PIPE_BUF", 512) - _CHUNK_HEADER.size
 
 
+class Pipe(NamedTuple):
+    """The two ends of one pipe."""
+
+    read_end: int
+    write_end: int
+
+
+def open_pipes(count: int) -> list[Pipe]:
+    """Open so many pipes, or raise ``OSError`` and leave none open."""
+    pipes: list[Pipe] = []
+    try:
+        while len(pipes) < count:
+            pipes.append(Pipe(*os.pipe()))
+    except OSError:
+        for end in itertools.chain(*pipes):
+            os.close(end)
+        raise
+    return pipes
+
+
 @dataclass(frozen=True)
 class Pipes:
-    """The pipes between the launcher and all its workers, each as the end to read and the end to write.
+    """The launcher's ends of its two pipes to the caller, and the pipes between it and all its workers.
 
+    control: it ends when the caller has ended, or wants the launcher to.
+    report: what the launcher tells the caller.
     gate: the launcher closes it when all are ready.
     ready, done: each worker closes its end, when it waits at the gate and when its function has ended.
     collection: the launcher closes it when all are done: then they send.
     messages: what came of each item.
     """
 
-    gate: tuple[int, int]
-    ready: tuple[int, int]
-    done: tuple[int, int]
-    collection: tuple[int, int]
-    messages: tuple[int, int]
+    control: int
+    report: int
+    gate: Pipe
+    ready: Pipe
+    done: Pipe
+    collection: Pipe
+    messages: Pipe
 
-    def launchers_ends(self) -> tuple[int, ...]:
-        """Return what a worker has to close."""
-        return self.gate[1], self.ready[0], self.done[0], self.collection[1], self.messages[0]
+    def keep_workers_ends(self) -> None:
+        """Close what a worker must not hold: a pipe ends when nobody can write into it any more."""
+        for end in (
+            self.control,
+            self.report,
+            self.gate.write_end,
+            self.ready.read_end,
+            self.done.read_end,
+            self.collection.write_end,
+            self.messages.read_end,
+        ):
+            os.close(end)
 
-    def workers_ends(self) -> tuple[int, ...]:
-        """Return what the launcher has to close once all are started."""
-        return self.gate[0], self.ready[1], self.done[1], self.collection[0], self.messages[1]
+    def keep_launchers_ends(self) -> None:
+        """Close what the launcher must not hold once all workers are started."""
+        for end in (
+            self.gate.read_end,
+            self.ready.write_end,
+            self.done.write_end,
+            self.collection.read_end,
+            self.messages.write_end,
+        ):
+            os.close(end)
 
 
 def read(pipe: int, until: float, control: int | None = None, caller: int = 0) -> tuple[bytes, bool]:

@@ -35,53 +35,52 @@ class Job:
     deadline: float
 
 
-def work(
-    job: Job,
-    index: int,
-    clock: memoryview[float],
-    pipes: Pipes,
-    others: Sequence[int],
-) -> NoReturn:
-    """A worker's whole life: warm up, wait at the gate, call the function, wait until all have, send what came of it.
+def work(job: Job, index: int, clock: memoryview[float], pipes: Pipes) -> NoReturn:
+    """Live a worker's whole life: warm up, wait at the gate, call the function, send what came of it, and exit.
 
-    ``clock`` is shared: the moment when the gate opened, then four numbers for each worker: when it was ready, started
-    and ended, and whether it is done. ``others`` are more descriptors that a worker must not keep. Sending waits until
-    all are done, because it takes time of a processor that workers still need.
+    ``clock`` is shared. It holds the moment when the gate opened, then four numbers for each worker: when it was ready,
+    started and ended, and whether it is done. A worker sends only when all are done: sending takes time of a processor
+    that others still need.
     """
     try:
-        for descriptor in (*pipes.launchers_ends(), *others):
-            os.close(descriptor)
+        pipes.keep_workers_ends()
         set_alarm(job.deadline)  # if caller and launcher are both killed while this worker hangs
         result, exception, text = None, None, ""
         try:
-            try:
-                if job.warm_up is not None:
-                    job.warm_up()
-                # The first use of a page that the workers share, were it only to count references, copies it: so now.
-                function, item = job.function, job.items[index]
-                gc.get_referents(item)
-                clock[4 * index + 1] = time.monotonic()
-            finally:
-                os.close(pipes.ready[1])  # even if it failed: until all have closed it, the gate stays shut
-            os.read(pipes.gate[0], 1)  # returns when the launcher closes the other end, or dies
-            if clock[0]:
-                clock[4 * index + 2] = time.monotonic()
-                try:
-                    result = function(item)
-                finally:
-                    clock[4 * index + 3] = time.monotonic()
+            result = _call_once_the_gate_opens(job, index, clock, pipes)
         except BaseException as error:
             exception = error
         clock[4 * index + 4] = True
-        os.close(pipes.done[1])
+        os.close(pipes.done.write_end)
         with contextlib.suppress(BaseException):  # an alarm that the function left behind may go off now
-            os.read(pipes.collection[0], 1)  # returns when the launcher closes the other end, or dies
+            os.read(pipes.collection.read_end, 1)  # returns when the launcher closes the other end, or dies
         if exception is not None:
             text = "".join(traceback.format_exception(type(exception), exception, exception.__traceback__))
         flush_output()
-        send(pipes.messages[1], index, _pickle_message(result, exception, text))
+        send(pipes.messages.write_end, index, _pickle_message(result, exception, text))
     finally:
         os._exit(0)
+
+
+def _call_once_the_gate_opens(job: Job, index: int, clock: memoryview[float], pipes: Pipes) -> object:
+    """Return what the function returns; None if the launcher dies before it opens the gate."""
+    try:
+        if job.warm_up is not None:
+            job.warm_up()
+        # The first use of a page that the workers share copies it, even to count references. So use the item now.
+        function, item = job.function, job.items[index]
+        gc.get_referents(item)
+        clock[4 * index + 1] = time.monotonic()
+    finally:
+        os.close(pipes.ready.write_end)  # even if it failed: until all have closed it, the gate stays shut
+    os.read(pipes.gate.read_end, 1)  # returns when the launcher closes the other end, or dies
+    if not clock[0]:
+        return None
+    clock[4 * index + 2] = time.monotonic()
+    try:
+        return function(item)
+    finally:
+        clock[4 * index + 3] = time.monotonic()
 
 
 def _pickle_message(result: object, exception: BaseException | None, text: str) -> bytes:

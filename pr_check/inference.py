@@ -1,4 +1,4 @@
-"""The statistics: pure functions from numbers to numbers; nothing here knows where the numbers come from.
+"""Statistical inference: pure functions from numbers to numbers. Knows not where the numbers come from.
 
 Times are compared by paired ranks (Wilcoxon), counts by Fisher's exact test, many questions at once by Holm. All tests
 are one-sided: only what got worse is an alarm.
@@ -22,36 +22,36 @@ POWER = 0.95
 
 
 @dataclass(frozen=True)
-class Change:
-    """By what factor head takes longer than base, from pairs: the estimate, its interval, and how likely by chance.
+class Ratio:
+    """By what factor head takes longer than base, from pairs.
 
-    factor, low, high: the Hodges-Lehmann estimate of head ÷ base, and its 95% interval.
-    chance: the one-sided p-value of Wilcoxon's signed-rank test, that head is not slower.
+    count: of the pairs. factor, low, high: the Hodges-Lehmann estimate of head ÷ base, and its 95% interval.
+    p_value: that of Wilcoxon's signed-rank test, that head is not slower.
     floor: the factor that the pairs show against each other, by the same estimate: below it nothing counts.
     """
 
-    pairs: int
+    count: int
     factor: float
     low: float
     high: float
-    chance: float
+    p_value: float
     floor: float
 
 
-def compare(base: Sequence[float], head: Sequence[float]) -> Change:
+def compare(base: Sequence[float], head: Sequence[float]) -> Ratio:
     """Compare paired times; both need the same number, at least one, all above 0."""
     ratios = log_ratios(base, head)
     factor, low, high = map(math.exp, hodges_lehmann(ratios, CONFIDENCE))
-    return Change(len(ratios), factor, low, high, slower(ratios), math.exp(noise_floor(ratios)))
+    return Ratio(len(ratios), factor, low, high, p_value_of_slower(ratios), math.exp(noise_floor(ratios)))
 
 
 def log_ratios(base: Sequence[float], head: Sequence[float]) -> list[float]:
-    """The logarithm of head ÷ base for each pair: the same change whichever of the two is the larger."""
+    """Return the logarithm of head ÷ base for each pair: the same change whichever of the two is the larger."""
     return [math.log(after / before) for before, after in zip(base, head, strict=True)]
 
 
-def slower(ratios: Sequence[float]) -> float:
-    """The chance of ratios so far above 0 if head were no slower: Wilcoxon's signed-rank test, exact up to 50 pairs."""
+def p_value_of_slower(ratios: Sequence[float]) -> float:
+    """Return the chance of ratios so far above 0 if head is no slower, by Wilcoxon's test: exact up to 50 pairs."""
     if not any(ratios):
         return 1.0
     exact = len(ratios) <= 50 and len({abs(ratio) for ratio in ratios}) == len(ratios) and all(ratios)
@@ -59,7 +59,7 @@ def slower(ratios: Sequence[float]) -> float:
 
 
 def hodges_lehmann(values: Sequence[float], confidence: float) -> tuple[float, float, float]:
-    """The centre of the values that belongs to Wilcoxon's test, and its interval: the median of their Walsh averages.
+    """Return the median of the values' Walsh averages, the centre that belongs to Wilcoxon's test, and its interval.
 
     With too few values for that confidence the interval is from the least to the largest average.
     """
@@ -73,7 +73,7 @@ def hodges_lehmann(values: Sequence[float], confidence: float) -> tuple[float, f
 
 
 def noise_floor(ratios: Sequence[float]) -> float:
-    """How far pairs seem to differ that do not: the log-ratio of each against the next one's, the same estimate.
+    """Return the difference that noise alone produces, estimated from neighbouring pairs.
 
     Whatever head's change is, both have it. A difference of two spreads more than one of them does, by the root of 2.
     Not base against the next base: these are seconds apart, and the disk's pace between them is not the pairs' noise.
@@ -82,8 +82,8 @@ def noise_floor(ratios: Sequence[float]) -> float:
     return abs(hodges_lehmann(differences, CONFIDENCE)[0]) if differences else 0.0
 
 
-def noticed(base: Sequence[float], head: Sequence[float], level: float) -> float:
-    """The factor by which head would have had to be slower to be noticed at that level, with a power of 95%.
+def smallest_detectable_factor(base: Sequence[float], head: Sequence[float], level: float) -> float:
+    """Return by what factor head would have had to be slower to be noticed at that level, with a power of 95%.
 
     Tried out: the ratios' deviations from their centre are drawn anew 400 times, with a larger and larger effect, until
     Wilcoxon's test sees it in 95% of them. Few pairs know their own spread badly, so it is taken for as large as it is
@@ -110,7 +110,7 @@ def noticed(base: Sequence[float], head: Sequence[float], level: float) -> float
 
 
 def _critical_rank_sum(count: int, level: float) -> float:
-    """The least sum of positive ranks whose chance is below the level: exact up to 50 pairs, then nearly."""
+    """Return the least sum of positive ranks whose chance is below the level: exact up to 50 pairs, then nearly."""
     if count > 50:
         middle, deviation = count * (count + 1) / 4, math.sqrt(count * (count + 1) * (2 * count + 1) / 24)
         return float(middle + stats.norm.isf(level) * deviation)
@@ -123,7 +123,7 @@ def _critical_rank_sum(count: int, level: float) -> float:
 
 
 def pairs_needed(base: Sequence[float], head: Sequence[float], effect: float, level: float) -> int:
-    """How many fresh pairs as noisy as these show a log-ratio of that size at that level, with a power of 99.98%.
+    """Return how many pairs as noisy as these show a log-ratio of that size at that level, with a power of 99.98%.
 
     Of 99% in truth, tried out on the noise of measured pairs: few of them know their own spread badly.
     """
@@ -134,28 +134,22 @@ def pairs_needed(base: Sequence[float], head: Sequence[float], effect: float, le
 
 
 def surely_below(base: Sequence[float], head: Sequence[float], factor: float, confidence: float) -> bool:
-    """Whether the change is below that factor with that (one-sided) confidence."""
+    """Say whether the change is below that factor with that (one-sided) confidence."""
     return hodges_lehmann(log_ratios(base, head), 2 * confidence - 1)[2] < math.log(factor)
 
 
-def fails_more(base: tuple[int, int], head: tuple[int, int]) -> float:
-    """The chance that head's failures, k of n, are so many more than base's if both fail alike: Fisher's exact test."""
+def p_value_of_failing_more(base: tuple[int, int], head: tuple[int, int]) -> float:
+    """Return the chance of so many more failures, k of n, on the head if both fail alike: Fisher's exact test."""
     (base_failed, base_count), (head_failed, head_count) = base, head
     table = [[head_failed, head_count - head_failed], [base_failed, base_count - base_failed]]
     return float(stats.fisher_exact(table, alternative="greater").pvalue)
 
 
-def holm(chances: Sequence[float]) -> list[float]:
-    """Each chance adjusted for all the questions that were asked with it (Holm, 1979), in the order given."""
-    adjusted = [0.0] * len(chances)
+def adjust_for_all_questions(p_values: Sequence[float]) -> list[float]:
+    """Return each p-value adjusted for all the questions that were asked with it (Holm, 1979), in the order given."""
+    adjusted = [0.0] * len(p_values)
     largest = 0.0
-    for rank, index in enumerate(sorted(range(len(chances)), key=chances.__getitem__)):
-        largest = max(largest, min((len(chances) - rank) * chances[index], 1.0))
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min((len(p_values) - rank) * p_values[index], 1.0))
         adjusted[index] = largest
     return adjusted
-
-
-def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
-    """The exact interval of a proportion."""
-    interval = stats.binomtest(successes, trials).proportion_ci(confidence, method="exact")
-    return float(interval.low), float(interval.high)

@@ -1,0 +1,127 @@
+"""All that was sampled, and what is plain in it: who failed how often, and what is always the same. No statistics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Callable
+
+if TYPE_CHECKING:
+    from .plan import Benchmark
+    from .side import Reply
+
+# How many samples failed, of how many.
+Failed = tuple[int, int]
+
+
+def has_failed(reply: Reply) -> bool:
+    """Say whether rows failed, were lost or doubled, or there was no value at all."""
+    if "not possible" in reply:
+        return False
+    value = reply.get("value")
+    return value is None or any(value.get(name) for name in ("failed", "lost", "duplicated", "miscounted"))
+
+
+def has_failed_oddly(reply: Reply) -> bool:
+    """Say whether it failed, and not because rows found the database locked, as they do where there are too many."""
+    value = reply.get("value") or {}
+    errors = value.get("errors") or {}
+    is_locked = bool(errors) and all(name.startswith("SQLITE_BUSY") for name in errors)
+    return has_failed(reply) and (bool(value.get("miscounted")) or not is_locked)
+
+
+# Two questions of a benchmark: whether it fails more often, and whether it does in another way. Where rows fail every
+# time, only the second tells a change.
+WAYS_TO_FAIL = (has_failed, has_failed_oddly)
+
+
+@dataclass
+class Pairs:
+    """The replies of both sides to the same requests, and the seconds that all of them took."""
+
+    benchmark: Benchmark
+    base: list[Reply] = field(default_factory=list)
+    head: list[Reply] = field(default_factory=list)
+    seconds: float = field(default=0.0, kw_only=True)
+
+    @property
+    def seconds_each(self) -> float:
+        """The mean duration of a pair; needs one."""
+        return self.seconds / len(self.base)
+
+    def times(self) -> tuple[list[float], list[float]]:
+        """Return the seconds of the pairs in which both sides have any."""
+        base, head = (
+            [reply.get("value", {}).get("seconds") for reply in replies] for replies in (self.base, self.head)
+        )
+        both = [(before, after) for before, after in zip(base, head) if before and after]
+        return [before for before, _ in both], [after for _, after in both]
+
+    def microseconds(self) -> list[list[int]]:
+        """Return the times of base and of head in microseconds."""
+        return [[round(1e6 * seconds) for seconds in times] for times in self.times()]
+
+    def failed(self, how: Callable[[Reply], bool] = has_failed) -> tuple[Failed, Failed]:
+        """Return in how many of how many samples something failed in that way, for base and head."""
+        base, head = (
+            (sum(map(how, replies)), sum("not possible" not in reply for reply in replies))
+            for replies in (self.base, self.head)
+        )
+        return base, head
+
+    def is_exact(self) -> bool:
+        """Say whether each side gave the same reply every time."""
+        return all(reply == replies[0] for replies in (self.base, self.head) for reply in replies)
+
+    def is_steady(self) -> bool:
+        """Say whether each side gave values every time, or never."""
+        return all(len({"value" in reply for reply in replies}) == 1 for replies in (self.base, self.head))
+
+    def is_suspect(self) -> bool:
+        """Say whether head failed more often than base, or did in a way that base did less often: once is enough."""
+        return any(
+            head_count > 0 and base_count > 0 and head / head_count > base / base_count
+            for (base, base_count), (head, head_count) in map(self.failed, WAYS_TO_FAIL)
+        )
+
+    def joined(self, *others: Pairs) -> Pairs:
+        """Return all of these replies as one."""
+        parts = (self, *others)
+        return Pairs(
+            self.benchmark, [one for part in parts for one in part.base], [one for part in parts for one in part.head]
+        )
+
+
+@dataclass
+class Evidence:
+    """All that was sampled.
+
+    hangs: what did not end on the head, so that sampling stopped. flagged: the names of what seemed slower.
+    cut_short: of what there was no time to sample often enough when it was looked at again.
+    control: the seconds of the same work, again and again. durations: of each phase, in seconds.
+    """
+
+    promises: list[Pairs] = field(default_factory=list)
+    costs: list[Pairs] = field(default_factory=list)
+    failures: list[Pairs] = field(default_factory=list)
+    times: list[Pairs] = field(default_factory=list)
+    confirmed_times: list[Pairs] = field(default_factory=list)
+    confirmed_failures: list[Pairs] = field(default_factory=list)
+    hangs: Pairs | None = None
+    flagged: list[str] = field(default_factory=list)
+    cut_short: set[str] = field(default_factory=set)
+    control: list[float] = field(default_factory=list)
+    durations: dict[str, float] = field(default_factory=dict)
+
+    def raw(self) -> dict[str, Any]:
+        """Return times in microseconds, and how many samples failed, by phase and benchmark."""
+        timed = {"times": self.times, "confirmed_times": self.confirmed_times}
+        failed = {"failures": self.failures, "times": self.times, "confirmed_failures": self.confirmed_failures}
+        return {
+            **{
+                phase: {pairs.benchmark.name: pairs.microseconds() for pairs in found} for phase, found in timed.items()
+            },
+            **{
+                f"failed {phase}": {pairs.benchmark.name: pairs.failed() for pairs in found}
+                for phase, found in failed.items()
+            },
+        }

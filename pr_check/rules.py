@@ -1,0 +1,51 @@
+"""When something counts: the rules by which sampling stops and the judge decides. Knows no processes and no words."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from . import inference
+from .evidence import WAYS_TO_FAIL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .evidence import Pairs
+    from .plan import Plan
+    from .side import Reply
+
+
+def is_slower(ratio: inference.Ratio, level: float, plan: Plan) -> bool:
+    """Say whether it is slower, at that level, by more than its own noise and than what nobody cares for."""
+    return ratio.p_value < level and ratio.factor > max(ratio.floor, plan.smallest)
+
+
+def confirming_pairs(flagged: Pairs, plan: Plan) -> int:
+    """Return how many fresh pairs show the change, taken for smaller than it seemed: it was flagged with some luck."""
+    base, head = flagged.times()
+    effect = max(math.log(plan.target), 0.7 * math.log(inference.compare(base, head).factor))
+    needed = inference.pairs_needed(base, head, effect, plan.confirmation_level)
+    return min(max(needed, 2 * plan.fewest_pairs), plan.looks[-1])
+
+
+def suspected_way(pairs: Pairs) -> Callable[[Reply], bool]:
+    """Return the way in which head fails more often than base: the one that is less likely by chance."""
+    return min(WAYS_TO_FAIL, key=lambda how: inference.p_value_of_failing_more(*pairs.failed(how)))
+
+
+def surely_fails_more(fresh: Pairs, plan: Plan) -> bool:
+    """Say whether head fails more often than base, sure enough for one of the looks at it and for each question."""
+    questions = {counts for counts in map(fresh.failed, WAYS_TO_FAIL) if counts[1][0]}
+    return any(
+        inference.p_value_of_failing_more(*counts) < plan.confirmation_level / len(plan.bursts_again) / len(questions)
+        for counts in questions
+    )
+
+
+def always_fails(first: Pairs, fresh: Pairs) -> bool:
+    """Say whether head failed every time in one way, and base never, in at least three fresh samples too."""
+    return len(fresh.base) >= 3 and any(
+        all(base[0] == 0 and head[0] == head[1] for base, head in (first.failed(how), fresh.failed(how)))
+        for how in WAYS_TO_FAIL
+    )

@@ -1,0 +1,14 @@
+"""Take samples of one side: ``python -I pr_check/sampler BENCHMARKS``, by the interpreter of that side's environment.
+
+Imports ``benchmarks`` from that folder, and ``sqlite_writes`` from the environment; neither is this tree's.
+"""
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).parents[2])  # where this very code is, for as long as it is imported
+    from pr_check.sampler.requests import serve
+
+    sys.path[0] = sys.argv[1]
+    serve()
