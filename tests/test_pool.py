@@ -228,10 +228,9 @@ except OSError as error:
 def test_few_processes(marked: Living) -> None:
     """Too few processes are one line that says how many could be started and what to raise, and none is left."""
     done = run_script(FEW_PROCESSES)
-    assert done.stderr == ""
     refused = r"only (\d+) of 100 workers could be started|the process that starts the workers could not be started"
-    said = re.fullmatch(rf"\[Errno \d+\] ({refused}): .* \(raise ulimit -u, .*pids.max\)\n", done.stdout)
-    assert said is not None, done.stdout
+    said = re.fullmatch(rf"\[Errno \d+\] ({refused}): .* \(raise ulimit -u, .*pids.max\)\n", done.stdout + done.stderr)
+    assert said is not None, done
     assert int(said[2] or 0) <= 28  # caller and launcher are two of the 30
     assert said[2] or os.getuid() != 0  # a user's own processes may leave room for none
 
@@ -296,9 +295,10 @@ def test_ctrl_c_during_the_start(monkeypatch: pytest.MonkeyPatch, marked: Living
 def test_killed_launcher(tmp_path: Path, marked: Living) -> None:
     """A killed launcher is an error and leaves no worker, and those at the gate do not run."""
     touched, first = tmp_path / "touched", tmp_path / "first"
+    called = time.monotonic()
     with pytest.raises(ChildProcessError, match="was killed by signal 9"):
         pool_map(Path.touch, [touched] * 2, warm_up=partial(kill_the_launcher_as_the_second, first))
-    assert first.exists()
+    assert time.monotonic() - called < 30  # long before the deadline
     wait_until(lambda: not marked(), "all workers have ended")
     assert not touched.exists()
 

@@ -30,8 +30,6 @@ Result = TypeVar("Result")
 
 START_METHODS = ("forkserver", "fork")
 
-_NO_LAUNCHER = "the process that starts the workers could not be started"
-
 # The largest deadline, in seconds: some months. A timer of the kernel takes no number that is much larger.
 _LONGEST = 10_000_000
 
@@ -119,22 +117,21 @@ def pool_map(
     job = Job(function, list(items), warm_up, time.monotonic() + deadline)
     if not job.items:
         return []
-
-    return _outcomes(*_run_launcher(job, _start_launcher if start_method == "forkserver" else _fork_launcher))
+    with limits_named("the process that starts the workers could not be started"):
+        report, status = _run_launcher(job, _start_launcher if start_method == "forkserver" else _fork_launcher)
+    return _outcomes(report, status)
 
 
 def _run_launcher(job: Job, start: Callable[[Job, Pipe, Pipe, _Signals], tuple[int, bytes]]) -> tuple[bytes, int]:
     """Start the launcher, wait until it has ended, and return its report and its wait status."""
     launcher = status = 0
     message = b""
-    with limits_named(_NO_LAUNCHER):
-        control, report = open_pipes(2)
+    control, report = open_pipes(2)
     try:
         # A Ctrl-C comes after the start, not in the midst of it: else the launcher's number would be lost.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            with limits_named(_NO_LAUNCHER):
-                launcher, payload = start(job, control, report, mask)
+            launcher, payload = start(job, control, report, mask)
         finally:
             os.close(control.read_end)
             os.close(report.write_end)
