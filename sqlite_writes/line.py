@@ -152,9 +152,9 @@ class _Place:
         self.started = time.monotonic()
 
     def leave(self) -> bool:
-        """Let the next one have its turn; whether something may have been written in ours, as far as is cheap to tell.
+        """Let the next one have its turn, and return whether something may have been written in ours.
 
-        Where many write, all of a kernel's tick have the same time.
+        Commits within one tick of the kernel give the file the same time. Where others wait, that is no sign.
         """
         last = self._last_write()
         fcntl.flock(self._fileno(), fcntl.LOCK_UN)
