@@ -14,7 +14,7 @@ PUBLISH = $(ASV) publish --no-pull > .asv/publish.log 2>&1 || \
 QUICK := --bench "burst\.Burst\.(time_burst|track_(failed|lost|duplicated)_rows)\((250, '(default|grouped)'|500, '(default|wal|wal-normal|grouped)')\)" \
          --bench "caller\.NaiveBurst\..*\(500\)" --bench "cost\.Library"
 
-.PHONY: help bench bench-full check-pr history dashboard test
+.PHONY: help bench bench-full check-pr history libraries dashboard test
 .DEFAULT_GOAL := help
 
 help: ## say what each target does
@@ -24,7 +24,7 @@ bench: ## measure HEAD on every Python that starts (quick set, some minutes), an
 bench: RANGE := HEAD^!
 bench-full: ## the same with the full set: about ten minutes for each Python
 bench-full: RANGE := HEAD^!
-bench-full: QUICK :=
+bench-full: QUICK := --bench '^(?!libraries)'
 bench-full: BURSTS := 5
 history: ## measure the last COMMITS commits (5 unless given) with the quick set; what is there is kept
 history: RANGE := HASHFILE:.asv/commits --skip-existing-successful
@@ -47,6 +47,13 @@ bench bench-full history: .venv/ready
 	  $(PUBLISH); \
 	  echo; $(BIN)/python -m dashboard.answer $(MACHINE) && \
 	  echo "The same as pages, with every number and its history: make dashboard" && exit $$status
+
+libraries: .venv/ready ## Django, SQLAlchemy, peewee, … under 50 and 200 processes (ten minutes), and the table of them
+	@$(BIN)/python -m asv_plugins.machine
+	@echo "measuring; asv's own words go to .asv/libraries.log" && mkdir -p .asv
+	@status=0; SQLITE_WRITES_BURSTS=$(BURSTS) $(BIN)/python experiments/postgres.py $(ASV) --config asv.libraries.json run $(if $(ONLY),--environment virtualenv:$(ONLY)) --bench '^libraries|cost\.Library' HEAD^! > .asv/libraries.log 2>&1 || status=$$?; \
+	  [ $$status -eq 0 ] || [ $$status -eq 2 ] || { tail -n 3 .asv/libraries.log >&2; exit $$status; }; \
+	  $(BIN)/python -m dashboard.libraries && exit $$status
 
 dashboard: .venv/ready ## publish the results as pages and serve them on this machine, until Ctrl-C
 	@ls .asv/results/*/*-*.json > /dev/null 2>&1 || { echo "no results yet: run make bench first" >&2; exit 1; }

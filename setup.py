@@ -4,6 +4,23 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+# The libraries of the ready-made writers (sqlite_writes/writers/libraries.py), where there is one for that Python.
+LIBRARIES = [
+    "Django==5.2.19; python_version >= '3.10'",
+    "SQLAlchemy==2.1.9; python_version >= '3.11'",
+    "apsw==3.54.1.0; python_version >= '3.11'",
+    "diskcache==5.6.3",
+    "huey==3.5.4",
+    "litequeue==0.14; python_version >= '3.12'",
+    "lmdb==3.0.0",
+    "peewee==4.5.3",
+    "persist-queue==1.1.0",
+    "psycopg[binary]==3.3.9; python_version >= '3.10'",
+    "sqlite-utils==4.2.1; python_version >= '3.10'",
+    "sqlitedict==2.1.0",
+    "sqlmodel==0.0.50; python_version >= '3.11'",
+]
+
 setup(
     name="sqlite-writes",
     version="0.1.0",
@@ -28,13 +45,9 @@ setup(
             "js.jquery_flot==0.8.1",
             "youplot==1.0.0",
         ],
+        "libraries": LIBRARIES,
         "test": [
-            # What write_turn is tested with.
-            "Django==5.2.19; python_version >= '3.10'",
-            "SQLAlchemy==2.1.9; python_version >= '3.11'",
-            "apsw==3.54.1.0; python_version >= '3.11'",
-            "peewee==4.5.3",
-            "sqlite-utils==4.2.1; python_version >= '3.10'",
+            *LIBRARIES,
             "check-jsonschema==0.39.0",
             "mypy==2.4.1",
             "playwright==1.65.2",

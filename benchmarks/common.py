@@ -95,6 +95,7 @@ _ROOMS = [
     "sqlite_writes.library",
     "sqlite_writes.writers.ours",
     "sqlite_writes.writers.warm_up",
+    "sqlite_writes.writers.libraries",
     "sqlite_writes.scenarios.transaction",
     "sqlite_writes.scenarios.naive",
     "sqlite_writes.scenarios.cost",

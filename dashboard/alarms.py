@@ -1,4 +1,4 @@
-"""What has to be told before anything else: rows lost or there twice, benchmarks that failed; knows no page.
+"""What has to be told before anything else: rows lost, altered or there twice, benchmarks that failed; knows no page.
 
 A benchmark fails itself where it raises, crashes or runs out of time.
 """
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from .history import History, Measurement
     from .results import Values
 
+WHAT_HAPPENED = {"lost": "lost", "altered": "altered", "duplicated": "there twice"}
 EVERY_BENCHMARK = "every benchmark, as when the package cannot be built"
 
 
 class Alarms(NamedTuple):
-    """Rows that are lost or there twice, in any benchmark but the naive way; and the benchmarks that failed."""
+    """Rows lost, altered or there twice, in any benchmark but the naive way; and the benchmarks that failed."""
 
     rows: list[str]
     failed: list[str]
@@ -39,7 +40,7 @@ def alarms_of(measurement: Measurement, values: dict[str, Values] | None = None)
             failed += [entry_name(name, parameters) for parameters in failures]
         must_be_zero = MUST_BE_ZERO.fullmatch(name)
         if must_be_zero:
-            what = "lost" if must_be_zero[1] == "lost" else "there twice"
+            what = WHAT_HAPPENED[must_be_zero[1]]
             for parameters, value in cells.items():
                 if value.measured and value.number:
                     count = f"{rows_text(value.number)} {'row' if value.number == 1 else 'rows'}"

@@ -179,7 +179,7 @@ def main(name: str = "") -> int:
         commit = get_repo(config).get_hash_from_name("HEAD")
         machine = MachineCollection.load(name or Machine.get_unique_machine_name())["machine"]
         every, unreadable = read_histories(config, Benchmarks.load(config), {commit: 0})
-        histories = [history for history in every if history.machine == machine]
+        histories = [history for history in every if history.machine == machine and not history.only_libraries]
     except UserError as error:
         machine = str(error)
     if not histories:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .history import History, Measurement, Timeline
     from .results import Parameters
 
-COUNTS = ("_failed_rows", "_lost_rows", "_recovered_rows", "_duplicated_rows")
+COUNTS = ("_failed_rows", "_lost_rows", "_recovered_rows", "_altered_rows", "_duplicated_rows")
 
 # A step is (first revision, one past the last, value, smallest value, error), as asv detects them.
 Step = tuple[int, int, float, float, float]

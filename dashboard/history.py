@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from asv.results import Results, iter_results_paths
 from asv.util import UserError
 
-from .results import BURST, Values, read_values
+from .results import BURST, LIBRARY_BURST, Values, read_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,12 +46,16 @@ class Commit:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One result file: what one machine and environment gave for one commit; the date in milliseconds."""
+    """One result file: what one machine and environment gave for one commit; the date in milliseconds.
+
+    ``required`` is what the environment installed: versions by the names of distributions, as ``plain_name`` has them.
+    """
 
     file: str
     commit: str
     date: int
     values: dict[str, Values]
+    required: dict[str, str] = field(default_factory=dict)
 
     @property
     def sqlite(self) -> str:
@@ -65,12 +69,20 @@ class Measurement:
     @property
     def has_bursts(self) -> bool:
         """Whether it answers the question: the naive way alone answers another one."""
-        return any(value.known for value in self.values.get(f"{BURST}.track_failed_rows", {}).values())
+        return self._knows(BURST)
+
+    @property
+    def has_libraries(self) -> bool:
+        """Whether bursts went through other people's libraries."""
+        return self._knows(LIBRARY_BURST)
 
     @property
     def all_failed(self) -> bool:
         """Whether every benchmark failed itself, as when the package cannot be built."""
         return len(self.values) > 1 and all(value.failed for cells in self.values.values() for value in cells.values())
+
+    def _knows(self, benchmark: str) -> bool:
+        return any(value.known for value in self.values.get(f"{benchmark}.track_failed_rows", {}).values())
 
 
 @dataclass
@@ -88,6 +100,12 @@ class History:
     def folder(self) -> str:
         """A name for its files that no machine's or environment's name can break."""
         return hashlib.sha256(f"{self.machine}\0{self.environment}".encode()).hexdigest()[:12]
+
+    @property
+    def only_libraries(self) -> bool:
+        """Whether it is about other people's libraries: it measured them, and no burst by settings."""
+        every = self.measurements.values()
+        return any(of.has_libraries for of in every) and not any(of.has_bursts for of in every)
 
     @property
     def newest_revision(self) -> int:
@@ -140,7 +158,7 @@ def read_histories(
             (machine, environment), History(machine, environment, result._python, _driver(result))
         )
         history.measurements[revision] = Measurement(
-            result._filename, result.commit_hash, result.date, read_values(result, benchmarks)
+            result._filename, result.commit_hash, result.date, read_values(result, benchmarks), _required(result)
         )
         variables = {f"env-{name}": value for name, value in result.env_vars.items()}
         history.graphs.add(graph_key({**result.params, **variables}))
@@ -152,8 +170,19 @@ def graph_key(parameters: Mapping[str, str | None]) -> frozenset[tuple[str, str]
     return frozenset((key, value) for key, value in parameters.items() if value and key != "branch")
 
 
+def plain_name(distribution: str) -> str:
+    """Return a distribution's name as installers compare them, without asv's prefix and without extras."""
+    return re.sub(r"[-_.]+", "-", distribution.removeprefix("pip+").partition("[")[0]).lower()
+
+
+def _required(result: Results) -> dict[str, str]:
+    return {plain_name(name): version for name, version in result._requirements.items()}
+
+
 def _driver(result: Results) -> str:
-    """Return the DB-API module that the environment installs; empty for the standard library's."""
+    """Return the DB-API module that the environment installs to write with; empty for the standard library's."""
+    if "SQLITE_WRITES_DRIVER" not in result.env_vars:
+        return ""
     required = {name.removeprefix("pip+"): version for name, version in result._requirements.items()}
     drivers = [f"{name} {version}".strip() for name, version in required.items() if name != "asv_runner"]
     return ", ".join(drivers)

@@ -1,7 +1,8 @@
-"""asv plugin: plain ``asv publish`` writes the whole dashboard; the words of its first page are in page/index.html.
+"""asv plugin: plain ``asv publish`` writes the whole dashboard; the words of our two pages are in page/.
 
-The first page is ours (``index.html``: the Limits page), beside it asv's own (``asv.html``) and asv-tachyon's
-(``tachyon.html``); each links to the others, and none asks the web for anything. It knows asv, and no terminal.
+The first page is ours (``index.html``: the Limits page), and so is the table of libraries (``libraries.html``). Beside
+them are asv's own (``asv.html``) and asv-tachyon's (``tachyon.html``). Each links to the first, and none asks the web
+for anything. It knows asv, and no terminal.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from .answer import answer_of, describe_limit
 from .changes import find_worsenings
 from .copied_pages import OURS, POLICY, packaged, write_stock_page, write_tachyon
 from .history import read_commits, read_histories
+from .library_table import LEGEND, OUR_SETTINGS, STYLE_MEANINGS, latest_tables
 from .limits_data import write_data, write_json
 from .results import NAIVE
 
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
     from .changes import Worsening
     from .history import Commit, History
+
+LIBRARIES = "libraries.html"
 
 # uPlot, as its makers built it: docs/the_pages.md says why.
 PLOTTING = [("youplot", "vendor/uplot.iife.min.js"), ("youplot", "vendor/uplot.min.css")]
@@ -63,45 +67,65 @@ class LimitsPage(OutputPublisher):  # type: ignore[misc] # asv has no types
         ours = {commit: revision for commit, revision in revisions.items() if commit in shown}
         histories, unreadable = read_histories(conf, benchmarks, ours)
         commits = read_commits(conf, Path(repo._path), histories)
+        by_revision = {commit.revision: commit for commit in commits}
+        # What measured libraries only has a page of its own, and nothing to show on the first one but warnings.
+        limits = [history for history in histories if not history.only_libraries]
+        tables = latest_tables(histories)
         worsenings = find_worsenings(histories, benchmarks, graphs, html_dir)
         templates = _templates()
         data = html_dir / "limits"
         data.mkdir()
         for source in (*(packaged(*file) for file in PLOTTING), *OURS.glob("limits/*")):
             shutil.copyfile(source, data / source.name)
-        index = write_data(data, histories, commits, benchmarks, graphs)
+        of_limits = [commit for commit in commits if any(commit.revision in of.measurements for of in limits)]
+        index = write_data(data, limits, of_limits, benchmarks, graphs)
         published = datetime.now(timezone.utc)
         # A new publish has a new version, and so new addresses for what a browser may have kept.
         version = hashlib.sha256(published.isoformat().encode()).hexdigest()[:12]
-        first = first_view(histories)
+        first = first_view(limits)
         write_json(data / "index.json", index | {"version": version, "first": first.folder if first else None})
+        common = {
+            "policy": POLICY,
+            "version": version,
+            "published": published,
+            "project": conf.project,
+            "commits": by_revision,
+            "tables": tables,
+        }
         page = templates.get_template("index.html").render(
-            policy=POLICY,
-            version=version,
-            published=published,
-            project=conf.project,
             first=first,
             unreadable=unreadable,
-            commits={commit.revision: commit for commit in commits},
             worsenings=worsenings,
-            **_answers_and_alarms(histories),
+            **_answers(limits),
+            **_alarms(histories),
+            **common,
         )
         (html_dir / "index.html").unlink()
         (html_dir / "index.html").write_text(page, encoding="utf-8")
+        page = templates.get_template(LIBRARIES).render(
+            our_settings=OUR_SETTINGS, legend=LEGEND, styles=STYLE_MEANINGS, **common
+        )
+        (html_dir / LIBRARIES).write_text(page, encoding="utf-8")
         _write_feed(html_dir / "regressions.xml", conf.project, worsenings, commits, templates)
         write_stock_page(html_dir)
         write_tachyon(html_dir, commits, graphs)
 
 
-def _answers_and_alarms(histories: list[History]) -> dict[str, Any]:
+def _answers(histories: list[History]) -> dict[str, Any]:
     """Return what the first page says of the newest commits, by the names that its template knows."""
     answers = {history.folder: answer_of(history.newest.values) for history in histories}
-    alarms = list(latest_alarms(histories))
     return {
         "histories": histories,
         "answers": answers,
         "settings": sorted(dict.fromkeys(name for of in answers.values() for name in of.rows), key=NAIVE.__eq__),
         "naive": NAIVE,
+    }
+
+
+def _alarms(histories: list[History]) -> dict[str, Any]:
+    """Return the warnings of the first page, which are about everything that was measured."""
+    alarms = list(latest_alarms(histories))
+    return {
         "lost": [(text, history, revision) for history, revision, of in alarms for text in of.rows],
         "failed": [(text, history, revision) for history, revision, of in alarms for text in of.failed],
     }
@@ -118,7 +142,9 @@ def first_view(histories: list[History]) -> History | None:
 
 
 def view_address(history: History, commit: str) -> str:
-    """Return the address of a view of the first page, relative to the site."""
+    """Return the address of a view of the first page, or of the page of the libraries, relative to the site."""
+    if history.only_libraries:
+        return LIBRARIES
     view = {"machine": history.machine, "environment": history.environment, "commit": commit}
     return f"index.html#{urllib.parse.urlencode(view)}"
 

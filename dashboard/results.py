@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 # The suite's classes that answer the question, and what people read for the second.
 BURST, NAIVE_BURST = "burst.Burst", "caller.NaiveBurst"
 NAIVE = "the naive way"
+# The class that runs the same bursts through other people's libraries.
+LIBRARY_BURST = "libraries.Libraries"
 
 # Rows of these must be there, once. The naive way loses them by design: it is the baseline, and never an alarm.
-MUST_BE_ZERO = re.compile(rf"(?!{re.escape(NAIVE_BURST)}\.).*\.track_(lost|duplicated)_rows")
+MUST_BE_ZERO = re.compile(rf"(?!{re.escape(NAIVE_BURST)}\.).*\.track_(lost|altered|duplicated)_rows")
 
 Parameters = tuple[str, ...]
 Values = dict[Parameters, "Value"]
@@ -35,12 +37,14 @@ Values = dict[Parameters, "Value"]
 class Value:
     """What one benchmark gave with one set of parameters: a number; None if it failed; NaN where it was skipped.
 
-    The interval is asv's, of 99% confidence, where it has samples to take one from.
+    The interval is asv's, of 99% confidence, where it has samples to take one from. The samples are there where asv was
+    told to record them.
     """
 
     number: float | None
     low: float | None = None
     high: float | None = None
+    samples: tuple[float, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -104,20 +108,25 @@ def read_values(result: Results, benchmarks: Mapping[str, Any]) -> dict[str, Val
     values: dict[str, Values] = {}
     for name in sorted(result.get_result_keys(benchmarks)):
         known, taken = benchmarks[name]["params"], result.get_result_params(name)
-        numbers, statistics = result.get_result_value(name, taken), result.get_result_stats(name, taken)
+        stored = zip(
+            result.get_result_value(name, taken),
+            result.get_result_stats(name, taken),
+            result.get_result_samples(name, taken),
+            strict=True,
+        )
         values[name] = {
-            parameters: Value(number, *_interval(statistic))
-            for parameters, number, statistic in zip(itertools.product(*taken), numbers, statistics, strict=True)
+            parameters: _value(number, statistics, samples)
+            for parameters, (number, statistics, samples) in zip(itertools.product(*taken), stored, strict=True)
             if len(parameters) == len(known) and all(map(operator.contains, known, parameters))
         }
     return values
 
 
-def _interval(statistics: dict[str, Any] | None) -> tuple[float, float] | tuple[None, None]:
-    bounds = (statistics or {}).get("ci_99_a"), (statistics or {}).get("ci_99_b")
-    if any(bound is None or not math.isfinite(bound) for bound in bounds):
-        return None, None
-    return bounds
+def _value(number: float | None, statistics: dict[str, Any] | None, samples: list[float] | None) -> Value:
+    low, high = (statistics or {}).get("ci_99_a"), (statistics or {}).get("ci_99_b")
+    if any(bound is None or not math.isfinite(bound) for bound in (low, high)):
+        low = high = None
+    return Value(number, low, high, tuple(samples or ()))
 
 
 def way_of(parameters: Parameters) -> tuple[int, str]:

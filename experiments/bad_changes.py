@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 _WRITERS, _TABLE, _SETTINGS = (f"sqlite_writes/{name}.py" for name in ("writers/ours", "table", "settings"))
-_BURST, _LINE, _TRANSACTION = (f"sqlite_writes/{name}.py" for name in ("burst", "line", "scenarios/transaction"))
+_REPORT, _LINE, _TRANSACTION = (f"sqlite_writes/{name}.py" for name in ("report", "line", "scenarios/transaction"))
 
 _CALLED = "    called = time.monotonic()\n    with open_writer(database, settings) as insert:\n"
 _OPENED = (
@@ -61,7 +61,7 @@ MUTANTS = (
     Mutant("an index", _TABLE, _CREATE,
            f'{_CREATE}                connection.execute("CREATE INDEX by_message ON messages (msg)")\n',
            "REGRESSION", r"bytes? written per row"),
-    Mutant("a unique constraint", _TABLE, "msg TEXT)", "msg TEXT UNIQUE)",
+    Mutant("a unique constraint", _TABLE, "'localtime')), msg)", "'localtime')), msg UNIQUE)",
            "NEW FAILURE", r"UNIQUE constraint failed"),
     Mutant("large pages", _TABLE, "            # Now, not when the workers open the file",
            '            connection.execute("PRAGMA page_size = 65536")\n            # Now, not when the workers open',
@@ -178,11 +178,11 @@ MUTANTS = (
            '                connection.execute("DROP TABLE IF EXISTS messages")\n', "",
            "NEW FAILURE", r"already exists"),
     # What is said of a burst.
-    Mutant("lost rows not counted", _BURST,
-           'sum(outcome.status == "returned" and copies < 1 for outcome, copies in self._pairs())', "0",
+    Mutant("lost rows not counted", _REPORT,
+           '"lost": is_acknowledged and copies < 1 and instead is None', '"lost": False',
            "NEW FAILURE", r"no longer counts"),
-    Mutant("failures that raise nothing", _BURST,
-           "if self.failed or self.lost or self.duplicated:", "if self.failed > 9:",
+    Mutant("failures that raise nothing", _REPORT,
+           "if self.failed or self.lost or self.altered or self.duplicated:", "if self.failed > 9:",
            "NEW FAILURE", r"no longer counts"),
     Mutant("a package that cannot be imported", _SETTINGS, "LONGEST_TIMEOUT = 2_000_000",
            "LONGEST_TIMEOUT = _2_000_000", "NEW FAILURE", r"NameError"),

@@ -5,30 +5,40 @@ And write so that none of them ever finds the database locked: ``write_turn``, w
 This file only re-exports the public names; each is documented where it is defined.
 """
 
-from .burst import BurstError, BurstReport, insert_rows_in_parallel, insert_rows_one_after_another
+from .burst import create_table_of, insert_rows_in_parallel, insert_rows_one_after_another
 from .errors import error_name
 from .line import WriteLine, synced, write_turn
 from .pool import Outcome, pool_map
+from .report import BurstError, BurstReport
 from .settings import SETTINGS, Settings
-from .table import create_table, generate_example_rows, row_count
+from .table import create_table, generate_example_rows, generate_rows_of_every_kind, row_count
+from .writers.names import resolve_writer
 from .writers.ours import connect, insert_row, open_writer
+from .writers.writer import Functions, InsertError, Writer, WriterError
 
 __all__ = [
     "SETTINGS",
     "BurstError",
     "BurstReport",
+    "Functions",
+    "InsertError",
     "Outcome",
     "Settings",
     "WriteLine",
+    "Writer",
+    "WriterError",
     "connect",
     "create_table",
+    "create_table_of",
     "error_name",
     "generate_example_rows",
+    "generate_rows_of_every_kind",
     "insert_row",
     "insert_rows_in_parallel",
     "insert_rows_one_after_another",
     "open_writer",
     "pool_map",
+    "resolve_writer",
     "row_count",
     "synced",
     "write_turn",

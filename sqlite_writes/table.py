@@ -5,28 +5,31 @@ Knows SQL and the file; knows neither how a writer writes nor processes.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 import uuid
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .driver import Database, sqlite3
+from .driver import Database, Value, sqlite3
 from .errors import with_path
 from .settings import Settings, resolve_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Row = tuple[str]
+Row = tuple[Value]
 
-CREATE_TABLE = "CREATE TABLE messages (ts DATE DEFAULT (datetime('now','localtime')), msg TEXT)"
+# No type for msg: a number would come back from a TEXT column as text (https://sqlite.org/datatype3.html#affinity).
+CREATE_TABLE = "CREATE TABLE messages (ts DATE DEFAULT (datetime('now','localtime')), msg)"
 READ_SCHEMA = "SELECT 1 FROM messages LIMIT 0"
 INSERT_ROW = "INSERT INTO messages (msg) VALUES (?)"
 
-# A statement may have 999 parameters before SQLite 3.32 (https://sqlite.org/limits.html#max_variable_number).
-_ROWS_PER_QUERY = 900
+# The sizes of the long values: SQLite keeps both in overflow pages; a log of 1,000 pages holds four of the second.
+_LONG = (64 * 1024, 1024 * 1024)
 
 
 def create_table(database: Database, settings: str | Settings = "default") -> None:
@@ -89,24 +92,69 @@ def row_count(database: Database) -> int:
     return int(count)
 
 
+def read_rows(database: Database) -> list[Row]:
+    """Return every row that is in ``messages``."""
+    with closing(sqlite3.connect(os.fspath(database))) as connection:
+        rows: list[Row] = connection.execute("SELECT msg FROM messages").fetchall()
+    return rows
+
+
 def count_copies(database: Database, rows: Sequence[Row]) -> list[int]:
     """Return how many times each of the rows is in ``messages``, in the order of ``rows``."""
-    counts: dict[str, int] = {}
-    with closing(sqlite3.connect(os.fspath(database))) as connection:
-        for first in range(0, len(rows), _ROWS_PER_QUERY):
-            messages = [message for (message,) in rows[first : first + _ROWS_PER_QUERY]]
-            marks = ",".join("?" * len(messages))
-            counts.update(
-                connection.execute(
-                    f"SELECT msg, count(*) FROM messages WHERE msg IN ({marks}) GROUP BY msg",  # noqa: S608 only marks
-                    messages,
-                )
-            )
-    return [counts.get(message, 0) for (message,) in rows]
+    copies = Counter(read_rows(database))
+    return [copies[row] for row in rows]
 
 
-def generate_example_rows(count: int) -> list[Row]:
+def generate_example_rows(count: int) -> list[tuple[str]]:
     """``count`` rows, each a one-element tuple of a UUID4 string, so that every row can be told apart."""
     if not isinstance(count, int) or count < 0:
         raise ValueError(f"count {count!r} is not a whole number of 0 or more")
     return [(str(uuid.uuid4()),) for _ in range(count)]
+
+
+def generate_rows_of_every_kind(*kinds: str) -> list[Row]:
+    """Rows whose values are easily changed on their way: one of each value of the kinds, all of them unless given.
+
+    ``"text"``: empty, 64 KiB, 1 MiB, every plane of Unicode, NUL, quotes, line ends, blanks at both ends, one letter in
+    two forms. ``"number"``: the ends of SQLite's integers and floats. ``"bytes"``: every byte, 1 MiB. ``"none"``: None.
+    """
+    values: dict[str, list[Value]] = {
+        "text": [
+            "",
+            *(_unique() + "x" * (size - 36) for size in _LONG),
+            # A character from each plane that has any.
+            *(_unique() + chr((plane << 16) + 0x1F6) for plane in (0, 1, 2, 3, 14, 15, 16)),
+            *(
+                _unique() + ending
+                for ending in ("\0after NUL", "'; DROP TABLE messages; --", "\r\n\t", "  ", "%s ? :a")
+            ),
+            *("  " + _unique() + letter for letter in ("\u00e9", "e\u0301")),
+            _unique() + "\ud7ff\ufffd\uffff",
+            "123456789012345678901234567890",
+            "1e5",
+        ],
+        "number": [
+            0,
+            1,
+            -1,
+            2**31,
+            2**53 + 1,
+            2**63 - 1,
+            -(2**63),
+            0.1,
+            5e-324,
+            1.7976931348623157e308,
+            -1.5,
+            math.inf,
+        ],
+        "bytes": [b"", bytes(range(256)), b"\xff\xfe" + _unique().encode(), _unique().encode() + bytes(_LONG[1])],
+        "none": [None],
+    }
+    for kind in kinds:
+        if kind not in values:
+            raise ValueError(f"kind {kind!r} is not one of {', '.join(values)}")
+    return [(value,) for kind in kinds or values for value in values[kind]]
+
+
+def _unique() -> str:
+    return str(uuid.uuid4())

@@ -26,6 +26,14 @@ WORKERS = ["50", "250", "500"]
 SETTINGS = ["'default'", "'wal'", "'concurrent'"]
 NAN = math.nan
 
+# Of libraries.Libraries: settings of ours, libraries, of which one is made up, and stores of another kind.
+LIBRARY_WORKERS = ["50", "200"]
+WRITERS = [repr(name) for name in ("default", "made-up", "sqlalchemy-core", "made-up-in-turn", "lmdb", "postgresql")]
+LIBRARY_METRICS = (
+    *("track_failed_rows", "track_lost_rows", "track_altered_rows", "track_duplicated_rows"),
+    *("time_burst", "track_slowest_insert"),
+)
+
 Numbers = dict[tuple[str, ...], Any]
 
 PARAMETERS: dict[str, list[list[str]]] = {
@@ -35,20 +43,29 @@ PARAMETERS: dict[str, list[list[str]]] = {
     "cost.Library.track_sqlite_version": [],
     "pool.Pool.track_memory": [],
 }
-BENCHMARKS: dict[str, dict[str, Any]] = {
-    name: {
-        "name": name,
-        "code": "",
-        "params": parameters,
-        "param_names": ["workers", "settings"][: len(parameters)],
-        "type": "time" if ".time_" in name else "track",
-        "unit": "ratio" if name.endswith("factor") else "rows per burst" if name.endswith("rows") else "seconds",
-        "version": "1",
-        "timeout": 60.0,
-        "setup_cache_key": None,
+LIBRARY_PARAMETERS = {f"libraries.Libraries.{name}": [LIBRARY_WORKERS, WRITERS] for name in LIBRARY_METRICS}
+
+
+def describe(parameters: dict[str, list[list[str]]]) -> dict[str, dict[str, Any]]:
+    """Benchmarks as asv writes them down."""
+    return {
+        name: {
+            "name": name,
+            "code": "",
+            "params": of_name,
+            "param_names": ["workers", "settings"][: len(of_name)],
+            "type": "time" if ".time_" in name else "track",
+            "unit": "ratio" if name.endswith("factor") else "rows per burst" if name.endswith("rows") else "seconds",
+            "version": "1",
+            "timeout": 60.0,
+            "setup_cache_key": None,
+        }
+        for name, of_name in parameters.items()
     }
-    for name, parameters in PARAMETERS.items()
-}
+
+
+BENCHMARKS = describe(PARAMETERS)
+WITH_LIBRARIES = describe({**PARAMETERS, **LIBRARY_PARAMETERS})
 
 
 @dataclass
@@ -57,11 +74,12 @@ class Project:
 
     folder: Path
     commits: list[str] = field(default_factory=list)
+    benchmarks: dict[str, dict[str, Any]] = field(default_factory=lambda: BENCHMARKS)
 
     def __post_init__(self) -> None:
         self.results.mkdir(parents=True)
         self.git("init", "-q")
-        (self.results / "benchmarks.json").write_text(json.dumps({"version": 2, **BENCHMARKS}))
+        (self.results / "benchmarks.json").write_text(json.dumps({"version": 2, **self.benchmarks}))
         configuration = json.loads((PROJECT / "asv.conf.json").read_text())
         configuration |= {"plugins": [".dashboard.pages"], "show_commit_url": "https://example.org/c/"}
         (self.folder / "asv.conf.json").write_text(json.dumps(configuration))
@@ -101,6 +119,9 @@ class Project:
         machine: str = "vm",
         python: str = "3.12",
         environment: str = "",
+        required: dict[str, str] | None = None,
+        record_samples: bool = False,
+        driver: str = "",
     ) -> Path:
         """Store a result: per benchmark, a number, None (failed), NaN or a list of samples for each parameters.
 
@@ -111,15 +132,19 @@ class Project:
         (self.results / machine / "machine.json").write_text(json.dumps({**described, "version": 1}))
         date = 1000 * int(self.git("log", "-1", "--format=%ct"))
         name = f"virtualenv-py{python}{environment}"
-        result = Results({**described, "python": python}, {}, self.commits[-1], date, python, name, {})
+        requirements = {f"pip+{distribution}": version for distribution, version in (required or {}).items()}
+        parameters = {**described, "python": python, **requirements}
+        variables = {"SQLITE_WRITES_DRIVER": driver} if driver else {}
+        result = Results(parameters, requirements, self.commits[-1], date, python, name, variables)
         for name, cells in (all_well() if numbers is None else numbers).items():
-            combinations = list(itertools.product(*BENCHMARKS[name]["params"]))
+            combinations = list(itertools.product(*self.benchmarks[name]["params"]))
             assert set(cells) <= set(combinations), name
             given = [cells.get(combination, NAN) for combination in combinations]
             sampled = [value if isinstance(value, list) else None for value in given]
             plain = [value if not isinstance(value, list) else 0 for value in given]
             counts = [None if value is None else 1 for value in sampled]
-            result.add_result(BENCHMARKS[name], BenchmarkResult(plain, sampled, counts, 0, "", None))
+            measured = BenchmarkResult(plain, sampled, counts, 0, "", None)
+            result.add_result(self.benchmarks[name], measured, record_samples=record_samples)
         result.save(str(self.results))
         return Path(self.results, result._filename)
 
@@ -176,6 +201,26 @@ def all_well(**but: Numbers) -> dict[str, Numbers]:
         **but,
     }
     return {**{f"burst.Burst.{name}": cells for name, cells in given.items()}, **beside_the_bursts()}
+
+
+def libraries(failed: Numbers | None = None, seconds: dict[str, float] | None = None) -> dict[str, Numbers]:
+    """All numbers of the libraries: no row failed, and a burst took half a second, but where something else is given.
+
+    The made-up library in turn, LMDB and PostgreSQL are n/a unless failed rows of theirs are given.
+    """
+    usual: Numbers = {(workers, writer): 0.0 for workers in LIBRARY_WORKERS for writer in WRITERS[:3]}
+    cells: Numbers = {**usual, **(failed or {})}
+    zeros = {cell: None if value is None else 0.0 for cell, value in cells.items()}
+    times = {cell: [(seconds or {}).get(cell[1], 0.5)] for cell, value in cells.items() if value is not None}
+    given = {
+        **dict.fromkeys(("track_lost_rows", "track_altered_rows", "track_duplicated_rows"), zeros),
+        "track_failed_rows": cells,
+        "time_burst": times,
+        "track_slowest_insert": times,
+    }
+    return {f"libraries.Libraries.{name}": of for name, of in given.items()} | {
+        "cost.Library.track_sqlite_version": {(): 3040001}
+    }
 
 
 def beside_the_bursts() -> dict[str, Numbers]:

@@ -54,8 +54,8 @@ def served(folder: Path) -> Iterator[str]:
             thread.join()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+@contextmanager
+def launched() -> Iterator[Browser]:
     """Headless Chromium that can reach this machine only."""
     from playwright.sync_api import sync_playwright
 
@@ -63,6 +63,13 @@ def browser() -> Iterator[Browser]:
         running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield running
         running.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One for all tests of this file."""
+    with launched() as running:
+        yield running
 
 
 @contextmanager

@@ -61,7 +61,7 @@ def test_the_table_has_the_articles_columns(database: str) -> None:
     create_table(database)
     assert ask(database, "SELECT name, type, dflt_value FROM pragma_table_info('messages')") == [
         ("ts", "DATE", "datetime('now','localtime')"),
-        ("msg", "TEXT", None),
+        ("msg", "", None),  # without a type: a number comes back as a number
     ]
 
 
@@ -311,6 +311,36 @@ def test_errors_have_sqlites_names_with_and_without_pythons_help() -> None:
     assert error_name(sqlite3.OperationalError("database '/a': disk I/O error")) == "SQLITE_IOERR"
     assert error_name(sqlite3.OperationalError("no such table: x")) == "SQLITE_ERROR"
     assert error_name(OSError("x")) == "OSError"
+
+
+def test_a_librarys_error_has_the_name_of_sqlites_behind_it() -> None:
+    """Raised from it, carrying it, or handing on its number alone."""
+
+    def chained() -> BaseException:
+        try:
+            try:
+                raise sqlite3.OperationalError("database is locked")
+            except sqlite3.OperationalError as error:
+                raise RuntimeError("could not save") from error
+        except RuntimeError as error:
+            return error
+
+    assert error_name(chained()) == "SQLITE_BUSY"
+    carrying = ValueError("wrapped")
+    carrying.orig = sqlite3.OperationalError("database or disk is full")  # type: ignore[attr-defined]
+    assert error_name(carrying) == "SQLITE_FULL"
+    numbered = RuntimeError("BusyError")
+    for code, name in (
+        (5, "SQLITE_BUSY"),
+        (517, "SQLITE_BUSY_SNAPSHOT"),
+        (5 | 7 << 8, "SQLITE_BUSY"),
+        (9, "SQLITE_ERROR"),
+    ):
+        numbered.extendedresult = code  # type: ignore[attr-defined]
+        assert error_name(numbered) == name
+    looped = RuntimeError("its own cause")
+    looped.__cause__ = looped
+    assert error_name(looped) == "RuntimeError"
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="the extended code is not handed on before Python 3.11")

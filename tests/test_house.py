@@ -30,11 +30,26 @@ PACKAGE: dict[str, set[str]] = {
     "line": {"driver", "settings"},
     "table": {"driver", "errors", "settings"},
     "writers": {"driver", "errors", "library", "line", "settings", "table"},
-    "burst": {"driver", "errors", "library", "pool", "settings", "table", "writers"},
+    "report": {"errors", "library", "pool", "table", "writers"},
+    "examination": {"pool", "table", "writers"},
+    "burst": {"driver", "examination", "pool", "report", "settings", "table", "writers"},
+    "testing": {"burst", "driver", "report", "table", "writers"},
+    "asv": {"burst", "driver", "report", "table", "writers"},
     "scenarios": {"driver", "errors", "library", "pool", "settings", "table", "writers"},
-    "__init__": {"burst", "errors", "line", "pool", "settings", "table", "writers"},
+    "__init__": {"burst", "errors", "line", "pool", "report", "settings", "table", "writers"},
 }
-DASHBOARD = ("results", "history", "alarms", "changes", "answer", "limits_data", "copied_pages", "pages")
+DASHBOARD = (
+    "results",
+    "history",
+    "alarms",
+    "changes",
+    "answer",
+    "library_table",
+    "libraries",
+    "limits_data",
+    "copied_pages",
+    "pages",
+)
 INSTALLED_ONLY_FOR_TOOLS = {"asv", "asv_runner", "jinja2", "matplotlib", "numpy", "rich", "scipy", "virtualenv"}
 
 

@@ -108,3 +108,20 @@ def test_quick_set() -> None:
     for workers, settings in quick:
         assert int(workers) in common.WORKERS
         assert set(settings.split("|")) <= set(common.SETTINGS)
+
+
+def test_the_environment_of_libraries_has_what_the_extra_installs() -> None:
+    """And everything else is as in the other configuration."""
+    libraries = json.loads((PROJECT / "asv.libraries.json").read_text())
+    usual = json.loads((PROJECT / "asv.conf.json").read_text())
+    own = {"pythons", "matrix", "plugins"}
+    assert {key: value for key, value in libraries.items() if key not in own} == {
+        key: value for key, value in usual.items() if key in libraries.keys() - own
+    }
+    installed = {f"{name.removeprefix('pip+')}=={version}" for name, (version,) in libraries["matrix"]["req"].items()}
+    setup = (PROJECT / "setup.py").read_text()
+    wanted = re.search(r"LIBRARIES = (\[.*?\n\])", setup, re.DOTALL)
+    assert wanted
+    pinned = {pin.partition(";")[0] for pin in ast.literal_eval(wanted[1])}
+    assert installed - pinned == {f"asv_runner=={usual['matrix']['req']['pip+asv_runner'][0]}"}
+    assert pinned <= installed

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sqlite_writes import burst as burst_module
 from sqlite_writes import create_table, generate_example_rows, insert_rows_in_parallel
+from sqlite_writes import report as report_module
 from sqlite_writes.library import known_bugs
 
 
@@ -41,6 +41,6 @@ def test_a_report_names_the_bug_where_the_mode_and_the_version_have_it(
 ) -> None:
     create_table(database, settings)
     report = insert_rows_in_parallel(database, generate_example_rows(1), settings)
-    monkeypatch.setattr(burst_module, "library_version", lambda: (version, "source"))
+    monkeypatch.setattr(report_module, "library_version", lambda: (version, "source"))
     assert str(report).count("WAL-reset bug") == is_told
     assert report.to_dict()["sqlite_known_bugs"] == known_bugs(version)

@@ -74,6 +74,14 @@ def test_misbehaviour(marked: Living) -> None:
     assert isinstance(outcomes[6].exception, KeyboardInterrupt)
 
 
+def test_what_a_function_starts(marked: Living) -> None:
+    """A process that it leaves running holds nobody up and is ended; a copy of the worker itself has nothing to say."""
+    ways = ["fine", "leaves a process", "exits and leaves a process", "returns twice"]
+    outcomes = pool_map(workers.misbehave, ways, deadline=600)
+    assert results(outcomes) == ["fine", "leaves a process", None, "returns twice"]
+    assert outcomes[2].exit_status == 3
+
+
 @pytest.mark.parametrize(("how", "status", "said"), [("killed", "killed", 9), ("exits", "raised", "status 3")])
 def test_the_last_to_end(how: str, status: str, said: object, marked: Living) -> None:
     """The end of the last worker is told apart too, whether its pipes or its status come first."""

@@ -37,6 +37,14 @@ def misbehave(how: str) -> str:
         os.kill(os.getpid(), signal.SIGSTOP)
     if how == "exits":
         os._exit(3)
+    if how == "exits and leaves a process":
+        if os.fork() == 0:
+            time.sleep(3600)
+        os._exit(3)
+    if how == "leaves a process" and os.fork() == 0:
+        time.sleep(3600)
+    if how == "returns twice":
+        os.fork()
     if how == "sys.exit":
         sys.exit(4)
     if how == "unpicklable result":

@@ -61,6 +61,7 @@ class Outcome(Generic[Result]):
     exception: what it raised, and its ``traceback`` as text. An exit without a word (``os._exit``) is a
         ``ChildProcessError``.
     killed_by: the number of the signal.
+    exit_status: what the worker exited with, if it did so without a word.
     pid: the worker's process id; no two outcomes of one call share it.
     ready, started, ended: seconds on ``time.monotonic``, one clock for all processes: when the worker was warm and
         waited at the gate, when it called the function, when the function returned or raised. ``None`` if it never did.
@@ -72,6 +73,7 @@ class Outcome(Generic[Result]):
     exception: BaseException | None = None
     traceback: str = ""
     killed_by: int | None = None
+    exit_status: int | None = None
     ready: float | None = None
     started: float | None = None
     ended: float | None = None
@@ -143,7 +145,7 @@ def _run_launcher(job: Job, start: Callable[[Job, Pipe, Pipe, _Signals], tuple[i
         os.close(control.write_end)
         os.close(report.read_end)
         if launcher:
-            status = _end_launcher(launcher, reported=bool(message))
+            status = _end_launcher(launcher)
     return message, status
 
 
@@ -222,10 +224,11 @@ def _origin_of_main() -> dict[str, str]:
     return {"init_main_from_path": os.path.abspath(path)} if path is not None and os.path.exists(path) else {}
 
 
-def _end_launcher(launcher: int, *, reported: bool) -> int:
+def _end_launcher(launcher: int) -> int:
     """Wait until the launcher has ended, by force if it does not; its wait status.
 
-    Without a report from it, it was killed, hangs, or a second Ctrl-C came: its workers may be alive and are killed.
+    Whatever is left of its process group is killed: workers, if it was killed, hangs, or a second Ctrl-C came; and what
+    a worker's function has started and left running.
     """
     until = time.monotonic() + GRACE
     pause = 0.0005
@@ -237,11 +240,10 @@ def _end_launcher(launcher: int, *, reported: bool) -> int:
                 time.sleep(pause)
                 pause = min(2 * pause, 0.02)
     finally:
-        if status != 0 or not reported:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(launcher, signal.SIGKILL)
-            if status is None:
-                status = _wait_status(launcher, 0)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(launcher, signal.SIGKILL)
+        if status is None:
+            status = _wait_status(launcher, 0)
     return status or 0
 
 
@@ -268,7 +270,7 @@ def _outcomes(report: bytes, launcher_status: int) -> list[Outcome[Any]]:
 
 def _outcome(record: Record) -> Outcome[Any]:
     """Make sense of what is known about one worker."""
-    status, result, exception, text, killed_by = "returned", None, None, "", None
+    status, result, exception, text, killed_by, exit_status = "returned", None, None, "", None, None
     if record.message is not None:
         payload, text = pickle.loads(record.message)
         try:
@@ -282,8 +284,8 @@ def _outcome(record: Record) -> Outcome[Any]:
     elif os.WIFSIGNALED(record.wait_status):
         status, killed_by = "killed", os.WTERMSIG(record.wait_status)
     else:
-        code = os.WEXITSTATUS(record.wait_status)
-        status, exception = "raised", ChildProcessError(f"the worker exited with status {code} and without a result")
+        status, exit_status = "raised", os.WEXITSTATUS(record.wait_status)
+        exception = ChildProcessError(f"the worker exited with status {exit_status} and without a result")
     return Outcome(
         status=status,
         pid=record.pid,
@@ -291,6 +293,7 @@ def _outcome(record: Record) -> Outcome[Any]:
         exception=exception,
         traceback=text,
         killed_by=killed_by,
+        exit_status=exit_status,
         ready=record.ready,
         started=record.started,
         ended=record.ended,

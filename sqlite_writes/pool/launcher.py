@@ -20,7 +20,7 @@ from .pipes import Pipes, open_pipes, read, reassemble
 from .worker import GRACE, Job, flush_output, set_alarm, work
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 # What to raise when the system refuses a process or a pipe. It does not say which of its limits was met.
 _LIMITS = {
@@ -151,11 +151,20 @@ def run_workers(job: Job, control: int, report: int, caller: int) -> list[Record
         if all_ready and time.monotonic() < job.deadline:
             clock[0] = time.monotonic()
             os.close(pipes.gate.write_end)
-            _, all_done = read(pipes.done.read_end, job.deadline, control, caller)
-        end_workers([pid for pid, is_done in zip(pids, clock[4::4]) if not is_done], all_done, statuses)
+            _, all_done = read(
+                pipes.done.read_end, job.deadline, control, caller, lambda _: all_ended(pids, clock[4::4], statuses)
+            )
+        unfinished = [pid for pid, is_done in zip(pids, clock[4::4]) if not is_done and pid not in statuses]
+        end_workers(unfinished, all_done, statuses)
         os.close(pipes.collection.write_end)
         until = max(job.deadline, time.monotonic() + GRACE / 2)
-        stream, at_end = read(pipes.messages.read_end, until, control, caller)
+        stream, at_end = read(
+            pipes.messages.read_end,
+            until,
+            control,
+            caller,
+            lambda stream: all_ended(pids, [message is not None for message in reassemble(stream, count)], statuses),
+        )
     finally:
         end_workers([pid for pid in pids if pid not in statuses], at_end, statuses)
     rest, _ = read(pipes.messages.read_end, until=0.0)  # what was sent in the last moment: all have ended
@@ -163,6 +172,17 @@ def run_workers(job: Job, control: int, report: int, caller: int) -> list[Record
         Record(pid, statuses[pid], message, *(moment or None for moment in clock[4 * index + 1 : 4 * index + 4]))
         for index, (pid, message) in enumerate(zip(pids, reassemble(stream + rest, count)))
     ]
+
+
+def all_ended(pids: list[int], are_done: Sequence[object], statuses: dict[int, int | None]) -> bool:
+    """Whether every worker has done its part or has ended; note the wait statuses of those that ended without."""
+    for pid, is_done in zip(pids, are_done):
+        if not is_done and pid not in statuses:
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if not ended:
+                return False
+            statuses[pid] = status
+    return True
 
 
 def end_workers(pids: list[int], at_end: bool, statuses: dict[int, int | None]) -> None:

@@ -12,7 +12,10 @@ import select
 import struct
 import time
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Callable
 
 # A pipe write of up to PIPE_BUF bytes is never mixed with another's. So messages travel in chunks of that size, each
 # behind its item's number, its length, and whether it is the last: no lock, and a killed worker leaves no half chunk.
@@ -85,11 +88,18 @@ class Pipes:
             os.close(end)
 
 
-def read(pipe: int, until: float, control: int | None = None, caller: int = 0) -> tuple[bytes, bool]:
+def read(
+    pipe: int,
+    until: float,
+    control: int | None = None,
+    caller: int = 0,
+    is_whole: Callable[[bytes], bool] | None = None,
+) -> tuple[bytes, bool]:
     """Read until the pipe closes, the deadline passes or the caller exits; return the bytes and whether it closed.
 
     The control pipe closes when the caller has ended, or wants us to. Another process that it has forked may keep that
-    open; then we have another parent.
+    open; then we have another parent. A process that a worker has started and left may keep the pipe open: so when
+    nothing comes for a second, ``is_whole`` is asked whether what was read is all that will come.
     """
     chunks: list[bytes] = []
     poll = select.poll()  # not select(), which refuses descriptors from 1024 on
@@ -105,6 +115,8 @@ def read(pipe: int, until: float, control: int | None = None, caller: int = 0) -
             chunks.append(chunk)
         elif ready or time.monotonic() >= until or (caller and os.getppid() != caller):
             return b"".join(chunks), False
+        elif is_whole is not None and is_whole(b"".join(chunks)):
+            return b"".join(chunks), True
 
 
 def write(pipe: int, data: bytes, until: float) -> None:

@@ -76,11 +76,15 @@ def _call_once_the_gate_opens(job: Job, index: int, clock: memoryview[float], pi
     os.read(pipes.gate.read_end, 1)  # returns when the launcher closes the other end, or dies
     if not clock[0]:
         return None
+    me = os.getpid()
     clock[4 * index + 2] = time.monotonic()
     try:
         return function(item)
     finally:
-        clock[4 * index + 3] = time.monotonic()
+        ended = time.monotonic()
+        if os.getpid() != me:
+            os._exit(0)  # a copy of us that the function has forked has nothing to say
+        clock[4 * index + 3] = ended
 
 
 def _pickle_message(result: object, exception: BaseException | None, text: str) -> bytes:

@@ -8,43 +8,55 @@ from __future__ import annotations
 import os
 import time
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, NamedTuple
+from typing import TYPE_CHECKING, Callable
 
 from sqlite_writes.driver import Database, sqlite3
 from sqlite_writes.errors import error_name, with_path
 from sqlite_writes.library import built_in_synchronous, check_library
 from sqlite_writes.line import WriteLine, real_path, synced
 from sqlite_writes.settings import Settings, resolve_settings
-from sqlite_writes.table import INSERT_ROW, READ_SCHEMA, Row, check_folder, limit_wait
+from sqlite_writes.table import INSERT_ROW, READ_SCHEMA, Row, check_folder, create_table, limit_wait, read_rows
+
+from .writer import InsertTrace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
-
-class InsertTrace(NamedTuple):
-    """One insert's moments on ``time.monotonic``, and how often it began anew (``concurrent`` only, else 0).
-
-    called to opened: the connection is made; nothing where it was kept open.
-    opened to locked: the wait in line, and for the write lock, with the statement that takes it (BEGIN, or with
-        ``implicit`` the INSERT, which also reads the schema); with ``concurrent``, which takes it only to commit, the
-        attempts that met a conflict.
-    locked to committed: write and sync, wherever the sync is done.
-    committed to closed: the connection is closed, which in WAL mode checkpoints if no other is open.
-    """
-
-    called: float
-    opened: float
-    locked: float
-    committed: float
-    closed: float
-    retries: int
-
-
 # Insert one row, and say when each part was done.
-Insert = Callable[[Row], InsertTrace]
+TracedInsert = Callable[[Row], InsertTrace]
+
+
+@dataclass(frozen=True)
+class Ours:
+    """The writer that writes as the settings say."""
+
+    settings: Settings
+
+    def create(self, database: Database) -> None:
+        """What ``create_table`` does."""
+        create_table(database, self.settings)
+
+    def open(self, database: Database) -> AbstractContextManager[TracedInsert]:
+        """What ``open_writer`` does."""
+        return open_writer(database, self.settings)
+
+    def rows(self, database: Database) -> list[Row]:
+        """What ``read_rows`` does."""
+        return read_rows(database)
+
+    def __str__(self) -> str:
+        settings = self.settings
+        return (
+            f"{settings.journal_mode}, {settings.synchronous}, {settings.busy_timeout:g} s timeout, "
+            f"{settings.transaction}"
+            + (f", again after {1000 * settings.retry:g} ms" if settings.retry else "")
+            + (", in line" if settings.line else "")
+            + (", synced after it" if settings.sync_after else "")
+        )
 
 
 def connect(database: Database, settings: str | Settings = "default") -> sqlite3.Connection:
@@ -87,7 +99,7 @@ def trace_insert(database: Database, row: Row, settings: str | Settings = "defau
 
 
 @contextmanager
-def open_writer(database: Database, settings: str | Settings = "default") -> Iterator[Insert]:
+def open_writer(database: Database, settings: str | Settings = "default") -> Iterator[TracedInsert]:
     """A connection that is kept open, and the function that inserts a row over it, as the settings say.
 
     Each call is a transaction of its own, and returns when the row is acknowledged. What it raises leaves no
@@ -108,7 +120,7 @@ def open_writer(database: Database, settings: str | Settings = "default") -> Ite
             yield insert
 
 
-def _insert(connection: sqlite3.Connection, settings: Settings) -> Insert:
+def _insert(connection: sqlite3.Connection, settings: Settings) -> TracedInsert:
     """Return the way in which the settings have a transaction begun and repeated."""
     if settings.transaction == "implicit":
         return partial(_insert_implicitly, connection)
@@ -175,7 +187,7 @@ def _insert_in_turn(
     connection: sqlite3.Connection,
     timeout: float,
     turn: Callable[[float], AbstractContextManager[None]],
-    insert: Insert,
+    insert: TracedInsert,
     row: Row,
 ) -> InsertTrace:
     """The wait in line, and SQLite's own within the turn, last no longer than the timeout together."""
@@ -192,7 +204,7 @@ def _insert_in_turn(
     return _trace(called, trace.locked)
 
 
-def _insert_and_sync(database: Database, insert: Insert, row: Row) -> InsertTrace:
+def _insert_and_sync(database: Database, insert: TracedInsert, row: Row) -> InsertTrace:
     with synced(database):
         trace = insert(row)
     return _trace(trace.called, trace.locked, trace.retries)

@@ -1,0 +1,1 @@
+"""Keeps notes, each with a number of its own, for any number of processes."""

@@ -1,0 +1,300 @@
+"""What a writer that is not ours does besides writing, seen in two processes that write one row each, alone.
+
+The first writes and closes, and is watched: does it print, fork, or leave something open? The second is killed at the
+very moment at which ``insert`` returns: what is acknowledged must be there. Knows no burst and no report.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, Callable, TypeVar
+
+from .pool import Outcome, pool_map
+from .writers.writer import InsertError, Writer, WriterError, as_insert_error
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .table import Row
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
+
+# Seconds for what one process does alone.
+_TIME_ALONE = 30.0
+
+# Which of these files are SQLite's, and of which somebody holds the write lock? In a process of its own: to open and
+# close a database file here would drop the locks that are looked for (https://sqlite.org/howtocorrupt.html, 2.2).
+_WHO_IS_LOCKED = """\
+import json, sqlite3, sys
+answers = {}
+for path in sys.argv[1:]:
+    try:
+        with open(path, "rb") as file:
+            if file.read(16) != b"SQLite format 3\\0":
+                continue
+        connection = sqlite3.connect(path, timeout=0, isolation_level=None)
+        answers[path] = False
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+    except sqlite3.OperationalError as error:
+        answers[path] = "locked" in str(error)
+    except (OSError, sqlite3.Error):
+        pass
+print(json.dumps(answers))
+"""
+
+
+def call_in_fresh_process(
+    what: str,
+    function: Callable[[Argument], Result],
+    argument: Argument,
+    start_method: str = "forkserver",
+    deadline: float = _TIME_ALONE,
+) -> Result:
+    """Return ``function(argument)``, called in a process of its own; ``WriterError`` that begins with ``what``.
+
+    ``NotImplementedError`` comes out as it is: there is something that the writer needs and this machine lacks.
+    """
+    (outcome,) = pool_map(function, [argument], start_method=start_method, deadline=deadline)
+    if isinstance(outcome.exception, (NotImplementedError, WriterError)):
+        raise outcome.exception
+    if outcome.status == "returned":
+        return outcome.result  # type: ignore[return-value]  # None only where the function returned it
+    raise WriterError(f"{what} {_what_happened(outcome, deadline)}")
+
+
+def keep_quiet() -> None:
+    """Have what this process prints from now on go nowhere: a writer's words are not the caller's."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    os.close(nowhere)
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What was seen of one that wrote a row and closed.
+
+    error: what ``insert`` raised.
+    printed: the first line that it printed.
+    forked: it forked while a database was open.
+    connected: the files that it opened through ``sqlite3``.
+    locked: the databases whose write lock was held when ``insert`` had returned.
+    left_open: the databases that were open when all was closed.
+    threads, children: what ran on then.
+    """
+
+    error: InsertError | None
+    printed: str
+    forked: bool
+    connected: tuple[str, ...]
+    locked: tuple[str, ...]
+    left_open: tuple[str, ...]
+    threads: int
+    children: bool
+
+
+@dataclass(frozen=True)
+class Examination:
+    """The two rows, what became of the processes that wrote them, and how many seconds each had."""
+
+    closing_row: Row = field(default_factory=lambda: _new_row("closes"))
+    killed_row: Row = field(default_factory=lambda: _new_row("killed"))
+    closing: Outcome[Watched] | None = None
+    killed: Outcome[None] | None = None
+    limit: float = _TIME_ALONE
+
+    def without_own(self, rows: list[Row]) -> list[Row]:
+        """The rows without the two of the examination."""
+        own = {self.closing_row, self.killed_row}
+        return [row for row in rows if not (isinstance(row[0], str) and row in own)]
+
+    def remarks(self, rows: list[Row], workers: int, lost: int) -> list[str]:
+        """Say in words what was seen; ``rows``: all that are there; ``lost``: of a burst of so many ``workers``."""
+        if self.closing is None or self.killed is None:
+            return []
+        if self.closing.result is None:
+            return [f"alone, too, insert {_what_happened(self.closing, self.limit)}"]
+        seen, found = self.closing.result, []
+        is_kept = self.closing_row in rows
+        if seen.error is not None:
+            found.append(f"alone, too, insert fails: {seen.error}")
+        elif not is_kept:
+            where = f"; it opened {', '.join(seen.connected)}" if seen.connected else ""
+            found.append(
+                "alone, too, its row is not there afterwards: it does not commit, "
+                f"or it writes where rows() does not read{where}"
+            )
+        elif self.killed.killed_by == signal.SIGKILL and self.killed_row not in rows:
+            found.append(
+                "a row is gone when its process is killed as soon as insert has returned: it returns before it commits"
+            )
+        elif lost:
+            found.append(
+                f"alone it keeps its row, and of {workers} at one moment {lost} were lost without an error: "
+                "insert hides an error such as database is locked, or a connection is shared by several processes"
+            )
+        found += [f"insert leaves a transaction open: it has returned, and {path} is locked" for path in seen.locked]
+        found += [
+            f"it leaves {path} open: close the connection (`with sqlite3.connect(…)` alone does not)"
+            for path in seen.left_open
+        ]
+        if seen.forked:
+            found.append(
+                "it forks while the database is open: no connection may be carried across a fork "
+                "(https://sqlite.org/howtocorrupt.html, section 2.6)"
+            )
+        if seen.children:
+            found.append("it leaves a process running")
+        if seen.threads:
+            found.append(f"it leaves {seen.threads} thread{'s' * (seen.threads > 1)} running")
+        if seen.printed:
+            found.append(f"it prints: {seen.printed}")
+        return found
+
+
+def examine(writer: Writer, database: str, rows: Sequence[Row], *, start_method: str, deadline: float) -> Examination:
+    """Have two processes write a row each, one after the other; none if the writer's rows are no strings."""
+    if not any(isinstance(value, str) for (value,) in rows):
+        return Examination()
+    examination = Examination()
+    limit = min(deadline, _TIME_ALONE)
+    (closing,) = pool_map(
+        partial(_watch, writer, database),
+        [examination.closing_row],
+        start_method=start_method,
+        deadline=limit,
+        warm_up=partial(_import, writer),
+    )
+    (killed,) = pool_map(
+        partial(_be_killed, writer, database), [examination.killed_row], start_method=start_method, deadline=limit
+    )
+    return Examination(examination.closing_row, examination.killed_row, closing, killed, limit)
+
+
+def _import(writer: Writer) -> None:
+    keep_quiet()
+    getattr(writer, "warm_up", bool)()
+
+
+def _watch(writer: Writer, database: str, row: Row) -> Watched:
+    """Write the row and close, and look at this process before, meanwhile and afterwards."""
+    import tempfile
+
+    connected: list[str] = []
+    forks: list[list[str]] = []
+    before = _open_files()
+    threads = threading.active_count()
+    me = os.getpid()
+
+    def note(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "sqlite3.connect":
+            with suppress(Exception):
+                connected.append(os.path.realpath(os.fsdecode(arguments[0])))
+        elif event == "os.fork" and os.getpid() == me:
+            forks.append(_new_files(before))
+
+    locked: list[str] = []
+    databases: set[str] = set()
+    error = None
+    with tempfile.TemporaryFile() as output:
+        for stream in (1, 2):
+            os.dup2(output.fileno(), stream)
+        sys.addaudithook(note)
+        try:
+            with writer.open(database) as insert:
+                insert(row)
+                answers = _locks([*connected, os.path.realpath(database), *_new_files(before)])
+                databases, locked = set(answers), [path for path, is_locked in answers.items() if is_locked]
+        except BaseException as reason:
+            error = as_insert_error(reason)
+        if os.getpid() != me:
+            os._exit(0)  # a copy of us that the writer has forked
+        left_open = [path for path in _new_files(before) if path in databases]
+        with suppress(Exception):
+            sys.stdout.flush()
+        output.seek(0)
+        printed = output.read(1000).decode(errors="replace").strip().partition("\n")[0]
+    return Watched(
+        error,
+        printed[:200],
+        any(path in databases for paths in forks for path in paths),
+        tuple(dict.fromkeys(connected)),
+        tuple(locked),
+        tuple(dict.fromkeys(left_open)),
+        max(threading.active_count() - threads, 0),
+        _has_children(),
+    )
+
+
+def _be_killed(writer: Writer, database: str, row: Row) -> None:
+    """Write the row, and end at once when it is acknowledged, as by a power switch for this process."""
+    keep_quiet()
+    with writer.open(database) as insert:
+        insert(row)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _locks(paths: list[str]) -> dict[str, bool]:
+    """Which of the paths are SQLite databases, and whether somebody holds the write lock."""
+    answer = subprocess.run(
+        [sys.executable, "-I", "-c", _WHO_IS_LOCKED, *dict.fromkeys(paths)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        timeout=_TIME_ALONE,
+        check=False,
+    )
+    locks: dict[str, bool] = json.loads(answer.stdout or b"{}")
+    return locks
+
+
+def _open_files() -> list[str]:
+    """The files that this process has open, each as often as it has; none where the system does not tell."""
+    files = []
+    with suppress(OSError):
+        for name in os.listdir("/proc/self/fd"):
+            with suppress(OSError):  # the listing's own
+                files.append(os.readlink(f"/proc/self/fd/{name}"))
+    return [path for path in files if path.startswith("/") and not path.startswith(("/dev/", "/proc/"))]
+
+
+def _new_files(before: list[str]) -> list[str]:
+    files = _open_files()
+    for path in before:
+        if path in files:
+            files.remove(path)
+    return files
+
+
+def _has_children() -> bool:
+    """Whether a child of this process still runs."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG) != (0, 0):
+            pass
+        return True
+    return False
+
+
+def _what_happened(outcome: Outcome[Any], deadline: float) -> str:
+    if outcome.exit_status is not None:
+        return f"ends its process with status {outcome.exit_status}"
+    if outcome.exception is not None:
+        return f"fails: {as_insert_error(outcome.exception)}"
+    if outcome.killed_by is not None:
+        return f"is killed by signal {outcome.killed_by}"
+    return f"does not return within {deadline:g} s"
+
+
+def _new_row(fate: str) -> Row:
+    return (f"{uuid.uuid4()} of the examination: {fate}",)

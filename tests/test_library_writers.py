@@ -1,0 +1,288 @@
+"""The ready-made writers of Python's SQLite libraries: each keeps what it acknowledges, and fails for the reason given.
+
+Knows no library's own words but an exception's name; how fast they are stands elsewhere. What uses a library runs in a
+process of its own. ``SQLITE_WRITES_PROCESSES=200`` asks for more processes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import threading
+import time
+from collections import Counter
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Callable, TypeVar
+
+import pytest
+
+from sqlite_writes import generate_example_rows, pool_map
+from sqlite_writes.writers.libraries import AS_ADVISED, AS_IT_COMES, IN_TURN, LIBRARIES, ONE_CHANGE, STYLES
+from sqlite_writes.writers.names import resolve_writer
+from sqlite_writes.writers.writer import Named, check_parts, load
+
+from . import library_workers
+from .conftest import PROJECT, READS_PROC, run_script, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sqlite_writes import Outcome
+
+    from .conftest import Living
+
+Result = TypeVar("Result")
+
+PROCESSES = int(os.environ.get("SQLITE_WRITES_PROCESSES", "60"))
+
+# Tested in test_other_stores.py.
+OTHER_STORES = {"lmdb", "json-lines", "postgresql"}
+NAMES = [name for name in LIBRARIES if name not in OTHER_STORES]
+NAMES_IN_TURN = [name for name in NAMES if LIBRARIES[name].style == IN_TURN]
+
+# A few at once are enough for rows of these to fail.
+FAIL_SOON = {"apsw", "apsw-advised", "django-reading"}
+
+# Modules of the package's folder of writers that are no library's.
+NO_LIBRARIES = {"__init__", "in_turn", "libraries", "names", "ours", "row_files", "scratch", "warm_up", "writer"}
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """The name of a writer whose library is installed."""
+    return installed(request.param)
+
+
+def installed(name: str) -> str:
+    """Return the name; skip the test if the library is not installed, or not for this Python."""
+    pytest.importorskip(LIBRARIES[name].writer.partition(":")[0])
+    if name == "sqlite3-autocommit" and not hasattr(sqlite3, "LEGACY_TRANSACTION_CONTROL"):
+        pytest.skip("sqlite3 has autocommit since Python 3.12")
+    return name
+
+
+every_writer = pytest.mark.parametrize("name", NAMES, indirect=True)
+
+
+def create(name: str, database: str) -> None:
+    """Have the writer make its table."""
+    (outcome,) = pool_map(partial(library_workers.create, name), [database])
+    assert outcome.status == "returned", outcome
+
+
+def in_one_process(function: Callable[[str, str], Result], name: str, database: str) -> Result:
+    """Call the function in a process of its own; raise what it raised."""
+    (outcome,) = pool_map(partial(function, name), [database])
+    if outcome.exception is not None:
+        raise outcome.exception
+    assert outcome.result is not None, outcome
+    return outcome.result
+
+
+def in_many_processes(name: str, database: str, count: int) -> tuple[Counter[str], Counter[Any], Counter[Any]]:
+    """Have each process write one row: the reasons of the failures, the acknowledged rows, and those that are there."""
+    written = generate_example_rows(count)
+    create(name, database)
+    outcomes = pool_map(
+        partial(library_workers.insert, name, database), written, warm_up=Named(LIBRARIES[name].writer).warm_up
+    )
+    acknowledged = Counter(row for row, outcome in zip(written, outcomes) if outcome.status == "returned")
+    failures = Counter(
+        getattr(outcome.exception, "reason", outcome.status) for outcome in outcomes if outcome.status != "returned"
+    )
+    return failures, acknowledged, Counter(in_one_process(library_workers.rows, name, database))
+
+
+@every_writer
+def test_what_several_processes_write_is_there_once_and_nothing_runs_on(
+    name: str, database: str, marked: Living
+) -> None:
+    failures, acknowledged, there = in_many_processes(name, database, 8)
+    assert there == acknowledged
+    assert acknowledged
+    if name in FAIL_SOON:
+        assert set(failures) <= {"SQLITE_BUSY"}
+    else:
+        assert not failures
+
+
+@every_writer
+def test_a_writer_kept_open_writes_each_row_and_a_table_made_anew_is_empty(name: str, database: str) -> None:
+    there, anew = in_one_process(library_workers.write_in_two_tables, name, database)
+    assert sorted(there) == [("message 0",), ("message 1",), ("message 2",)]
+    assert anew == []
+
+
+@every_writer
+def test_text_of_every_kind_comes_back_as_it_was_written(name: str, database: str) -> None:
+    written, there = in_one_process(library_workers.write_text_of_every_kind, name, database)
+    assert Counter(there) == Counter(written)
+
+
+@pytest.mark.parametrize("name", ["diskcache"], indirect=True)
+def test_diskcache_turns_a_carriage_return_of_a_large_text_into_a_line_feed(name: str, database: str) -> None:
+    """It keeps a text of 32 Ki characters or more in a file of its own, which it reads with universal newlines."""
+    large = partial(library_workers.write_line_ends, size=32 * 1024)
+    small = partial(library_workers.write_line_ends, size=32 * 1024 - 1)
+    assert in_one_process(large, name, database) == "\nx"
+    assert in_one_process(small, name, database) == "\r\n"
+
+
+@READS_PROC
+@every_writer
+def test_the_warm_up_leaves_no_file_open_and_no_thread_running(name: str, database: str) -> None:
+    """It runs in the process that forks the workers, and no connection may be carried across a fork."""
+    assert in_one_process(library_workers.warm_up, name, database) == ([], 0)
+
+
+@pytest.mark.parametrize("name", NAMES_IN_TURN, indirect=True)
+def test_in_turn_no_row_of_many_processes_fails_and_none_is_lost(name: str, database: str, marked: Living) -> None:
+    failures, acknowledged, there = in_many_processes(name, database, PROCESSES)
+    assert not failures
+    assert there == acknowledged
+    assert acknowledged.total() == PROCESSES
+
+
+@contextmanager
+def write_lock_held(database: str, started: Path, names: list[str], seconds: float) -> Iterator[None]:
+    """Hold the write lock of the file until all writers have begun, and then for so many seconds."""
+    with closing(sqlite3.connect(database, isolation_level=None, check_same_thread=False)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+
+        def let_go() -> None:
+            try:
+                wait_until(lambda: all((started / name).exists() for name in names), "all writers have begun")
+                time.sleep(seconds)
+            finally:
+                connection.execute("ROLLBACK")
+
+        thread = threading.Thread(target=let_go)
+        thread.start()
+        try:
+            yield
+        finally:
+            thread.join()
+
+
+def meet_lock(databases: dict[str, str], started: Path, seconds: float) -> list[Outcome[None]]:
+    """Have each of the writers write to its database, all of whose write locks are held for so long."""
+    with ExitStack() as locks:
+        for database in set(databases.values()):
+            locks.enter_context(write_lock_held(database, started, list(databases), seconds))
+        return pool_map(partial(library_workers.meet_lock, str(started)), databases.items())
+
+
+def test_apsw_raises_at_once_where_the_database_is_locked_and_waits_with_a_timeout(
+    database: str, tmp_path: Path
+) -> None:
+    """The lock goes after 0.3 s, so whoever waits has its row in."""
+    create(installed("apsw"), database)
+    as_it_comes, with_timeout = meet_lock(dict.fromkeys(["apsw", "apsw-timeout"], database), tmp_path, 0.3)
+    assert type(as_it_comes.exception).__name__ == "BusyError"
+    assert with_timeout.status == "returned"
+
+
+@pytest.mark.parametrize("rows_before", [0, 2])
+def test_apsw_as_advised_does_not_wait_to_analyse_an_empty_table_and_hardly_for_its_row(
+    database: str, tmp_path: Path, rows_before: int
+) -> None:
+    """The second connection to a table with a row in it has analysed it: ``PRAGMA optimize`` no longer writes."""
+    create(installed("apsw-advised"), database)
+    for number in range(rows_before):
+        pool_map(partial(library_workers.insert, "apsw-advised", database), [(f"before {number}",)])
+    (outcome,) = meet_lock({"apsw-advised": database}, tmp_path, 2.0)
+    assert type(outcome.exception).__name__ == "BusyError"
+    assert ("connection_optimize" in outcome.traceback) == (rows_before == 0)
+
+
+def test_django_cannot_wait_for_a_lock_once_it_has_read_and_waits_if_it_takes_the_lock_first(
+    database: str, tmp_path: Path
+) -> None:
+    """Only writing, it waits as well."""
+    create(installed("django"), database)
+    names = ["django-reading", "django-immediate", "django-advised", "django"]
+    reading, *others = meet_lock(dict.fromkeys(names, database), tmp_path, 0.3)
+    assert type(reading.exception).__name__ == "OperationalError"
+    assert str(reading.exception) == "database is locked"
+    assert [outcome.status for outcome in others] == ["returned"] * 3
+
+
+def test_django_cannot_write_once_it_has_read_what_another_has_changed_since(database: str) -> None:
+    """In WAL mode, where the other can commit meanwhile. With IMMEDIATE, it is the other that finds a lock."""
+    create(installed("django-reading-in-turn"), database)
+    read = library_workers.read_while_another_writes
+    assert in_one_process(read, "django-reading", database) == "django-reading: database is locked"
+    assert in_one_process(read, "django-immediate", database) == "another: database is locked"
+
+
+def test_a_longer_timeout_outlasts_a_lock_that_is_held_for_longer_than_the_usual_one(tmp_path: Path) -> None:
+    """Two libraries that leave it at the five seconds of Python's sqlite3."""
+    databases = {}
+    for name in ("peewee", "sqlite-utils"):
+        databases[name] = databases[f"{name}-timeout"] = str(tmp_path / f"{name}.db")
+        create(installed(name), databases[name])
+    outcomes = dict(zip(databases, meet_lock(databases, tmp_path, 6.0)))
+    for name in ("peewee", "sqlite-utils"):
+        assert "database is locked" in str(outcomes[name].exception)
+        assert outcomes[f"{name}-timeout"].status == "returned"
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_every_name_is_a_writer_that_is_described(name: str) -> None:
+    library = LIBRARIES[name]
+    assert str(resolve_writer(name)) == library.writer
+    assert library.title
+    assert library.style in STYLES
+    assert re.fullmatch(r"https://\S+", library.link)
+    sentences = re.split(r"(?<=\.)\s", library.note)
+    assert len(sentences) <= 2
+    assert max(len(sentence.split()) for sentence in sentences) <= 25
+    assert library.note.endswith(".")
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_every_name_leads_to_an_object_with_all_parts(name: str) -> None:
+    pytest.importorskip(LIBRARIES[name].writer.partition(":")[0])
+    writer = check_parts(load(LIBRARIES[name].writer), name)
+    assert callable(writer.warm_up)
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_a_name_says_the_style(name: str) -> None:
+    endings = {IN_TURN: ("-in-turn",), AS_ADVISED: ("-advised",), ONE_CHANGE: ("-timeout", "-immediate")}
+    style = next((style for style, ending in endings.items() if name.endswith(ending)), AS_IT_COMES)
+    assert LIBRARIES[name].style == style
+
+
+def test_every_librarys_file_is_in_the_registry() -> None:
+    files = {path.stem for path in (PROJECT / "sqlite_writes" / "writers").glob("*.py")}
+    named = {library.writer.partition(":")[0].rpartition(".")[2] for library in LIBRARIES.values()}
+    assert files - NO_LIBRARIES == named
+
+
+def test_every_library_has_its_version_in_the_extra() -> None:
+    setup = (PROJECT / "setup.py").read_text()
+    for library in LIBRARIES.values():
+        if library.distribution:
+            assert re.search(rf'"{re.escape(library.distribution)}(\[\w+\])?==[\d.]+["; ]', setup), library.distribution
+
+
+def test_nothing_imports_a_library_that_is_not_asked_for() -> None:
+    """The registry and its names alone import none, nor does a writer before it is used."""
+    modules = {"persist-queue": "persistqueue", "sqlite-utils": "sqlite_utils"}
+    names = {library.distribution for library in LIBRARIES.values()} - {""}
+    imported = {modules.get(name, name.lower()) for name in names}
+    script = f"""
+import sys
+import sqlite_writes
+from sqlite_writes.writers.libraries import LIBRARIES
+from sqlite_writes.writers.names import resolve_writer
+for name in LIBRARIES:
+    resolve_writer(name)
+print(*{imported!r} & sys.modules.keys())
+"""
+    finished = run_script(script)
+    assert (finished.returncode, finished.stdout.strip(), finished.stderr) == (0, "", "")

@@ -1,0 +1,144 @@
+"""What ``assert_writes_hold`` tells somebody about their own two functions, in words that say what to do."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import time
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sqlite_writes import write_turn
+from sqlite_writes.testing import assert_writer_holds, assert_writes_hold
+
+from . import bad_writers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlite_writes.table import Row
+
+    from .conftest import Living
+
+WORKERS = 20
+
+
+def read(database: str) -> list[str]:
+    with closing(sqlite3.connect(database)) as connection:
+        return [text for (text,) in connection.execute("SELECT text FROM notes")]
+
+
+def add(database: str, row: Row, begin: str = "BEGIN", timeout: float = 5.0) -> None:
+    """Read, think and write, in one transaction."""
+    with closing(sqlite3.connect(database, timeout=timeout, isolation_level=None)) as connection, connection:
+        connection.execute(begin)
+        connection.execute("SELECT count(*) FROM notes").fetchone()
+        time.sleep(0.02)
+        connection.execute("INSERT INTO notes (text) VALUES (?)", row)
+
+
+def add_immediately(database: str, row: Row) -> None:
+    add(database, row, "BEGIN IMMEDIATE", timeout=0.2)
+
+
+def add_in_turn(database: str, row: Row) -> None:
+    with write_turn(database):
+        add(database, row)
+
+
+def forget(database: str, row: Row) -> None:
+    """Nothing is written."""
+
+
+@pytest.fixture
+def notes(database: str) -> str:
+    """The path of a database with the table."""
+    bad_writers.Good().create(database)
+    return database
+
+
+def message_of(insert: Callable[[str, Row], None], database: str, **options: object) -> str:
+    """What the assertion says."""
+    with pytest.raises(AssertionError) as caught:
+        assert_writes_hold(partial(insert, database), partial(read, database), WORKERS, **options)  # type: ignore[arg-type]
+    return str(caught.value)
+
+
+def test_a_way_that_holds_gives_its_report(notes: str, marked: Living) -> None:
+    report = assert_writes_hold(partial(add_in_turn, notes), partial(read, notes), WORKERS)
+    assert (report.acknowledged, report.failed, report.lost) == (WORKERS, 0, 0)
+
+
+def test_reading_before_writing_is_told_to_begin_immediately(notes: str, marked: Living) -> None:
+    said = message_of(add, notes)
+    assert re.match(
+        r"tests.test_testing:add: 20 processes wrote one row each at one moment\n  \d+ of 20 failed: '", said
+    )
+    assert re.search(r"\d+ x SQLITE_BUSY(_SNAPSHOT)?: database is locked", said)
+    assert "begin" in said
+    assert "BEGIN IMMEDIATE" in said
+    assert "write_turn(path)" in said
+
+
+def test_waiting_in_vain_is_told_to_stand_in_line(notes: str, marked: Living) -> None:
+    said = message_of(add_immediately, notes)
+    assert "SQLITE_BUSY: database is locked" in said
+    assert "to do: " in said
+    assert "write_turn(path)" in said
+
+
+def test_a_lost_row_is_told_with_what_was_noticed(notes: str, marked: Living) -> None:
+    said = message_of(forget, notes)
+    assert "20 of 20 lost: insert returned, and the row is not there: '" in said
+    assert "noticed: alone, too, its row is not there afterwards" in said
+    assert "to do: commit before insert returns" in said
+
+
+def test_an_altered_row_is_shown_beside_what_it_was(notes: str, marked: Living) -> None:
+    writer = bad_writers.CutsLongValues()
+    with pytest.raises(
+        AssertionError,
+        match=r"1 of 2 altered: the row is there with another value: 'long-.*250 long\) is 'long-.*200 long\)",
+    ):
+        assert_writer_holds(writer, database=notes, values=["short", "long-" * 50])
+
+
+def test_a_row_that_is_there_twice_is_told(notes: str, marked: Living) -> None:
+    with pytest.raises(AssertionError, match="5 of 5 there more than once"):
+        assert_writer_holds(bad_writers.WritesTwice(), 5, database=notes)
+
+
+def test_an_insert_that_returns_before_it_commits_does_not_hold(notes: str, marked: Living) -> None:
+    """Though every row is there in the end."""
+    with pytest.raises(AssertionError, match="noticed: a row is gone when its process is killed as soon as insert has"):
+        assert_writer_holds(bad_writers.CommitsWhenItCloses(), WORKERS, database=notes)
+
+
+def test_a_writer_by_name_holds_in_a_folder_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, database: str, marked: Living
+) -> None:
+    monkeypatch.chdir(str(database).rpartition("/")[0])
+    assert assert_writer_holds("grouped", WORKERS, bursts=2).acknowledged == WORKERS
+
+
+def test_a_closure_can_be_tried_by_forking(notes: str, marked: Living) -> None:
+    """A fresh process cannot import it."""
+
+    def insert(row: Row) -> None:
+        add_in_turn(notes, row)
+
+    def rows() -> list[str]:
+        return read(notes)
+
+    with pytest.raises(ValueError, match="cannot be pickled"):
+        assert_writes_hold(insert, rows, 2)
+    assert_writes_hold(insert, rows, WORKERS, start_method="fork")
+
+
+@pytest.mark.parametrize(("option", "value"), [("workers", 0), ("workers", 2.5), ("bursts", 0), ("bursts", True)])
+def test_a_number_that_will_not_do_is_named(option: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"{option} {value!r} is not a whole number of 1 or more"):
+        assert_writer_holds("wal", **{option: value})  # type: ignore[arg-type]
