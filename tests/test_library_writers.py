@@ -59,7 +59,7 @@ def name(request: pytest.FixtureRequest) -> str:
 def installed(name: str) -> str:
     """Return the name; skip the test if the library is not installed, or not for this Python."""
     pytest.importorskip(LIBRARIES[name].writer.partition(":")[0])
-    if name == "sqlite3-autocommit" and not hasattr(sqlite3, "LEGACY_TRANSACTION_CONTROL"):
+    if name.startswith("sqlite3-autocommit") and not hasattr(sqlite3, "LEGACY_TRANSACTION_CONTROL"):
         pytest.skip("sqlite3 has autocommit since Python 3.12")
     return name
 

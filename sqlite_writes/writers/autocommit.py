@@ -6,6 +6,7 @@ Each INSERT is a transaction of its own, which SQLite itself begins and commits.
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlite_writes.driver import sqlite3
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
     from .writer import Insert
 
 
+@dataclass(frozen=True)
 class Autocommit(WarmsUp):
-    """The example's table, without a transaction of Python's."""
+    """The example's table, without a transaction of Python's. ``timeout``: the busy timeout, in seconds."""
+
+    timeout: float = 5.0
 
     def create(self, database: str) -> None:
         """Make the table; ``NotImplementedError`` where the module has no ``autocommit``."""
@@ -33,7 +37,7 @@ class Autocommit(WarmsUp):
     @contextmanager
     def open(self, database: str) -> Iterator[Insert]:
         """Keep one connection open."""
-        with closing(sqlite3.connect(database, autocommit=True)) as connection:  # type: ignore[call-overload, unused-ignore]
+        with closing(sqlite3.connect(database, self.timeout, autocommit=True)) as connection:  # type: ignore[call-overload, unused-ignore]
 
             def insert(row: Row) -> None:
                 connection.execute(INSERT_ROW, row)
@@ -46,3 +50,4 @@ class Autocommit(WarmsUp):
 
 
 as_it_comes = Autocommit()
+with_timeout = Autocommit(60)

@@ -37,6 +37,9 @@ _HERE = "sqlite_writes.writers"
 _AUTOCOMMIT = "https://docs.python.org/3/library/sqlite3.html#transaction-control-via-the-autocommit-attribute"
 _SQLALCHEMY_CORE = "https://docs.sqlalchemy.org/en/21/tutorial/data_insert.html"
 _SQLALCHEMY_ORM = "https://docs.sqlalchemy.org/en/21/orm/quickstart.html"
+_SQLALCHEMY_CONNECT_ARGS = (
+    "https://docs.sqlalchemy.org/en/21/core/engines.html#sqlalchemy.create_engine.params.connect_args"
+)
 _DJANGO_CREATE = "https://docs.djangoproject.com/en/5.2/topics/db/queries/#creating-objects"
 _DJANGO_ATOMIC = "https://docs.djangoproject.com/en/5.2/topics/db/transactions/"
 _DJANGO_MODES = "https://docs.djangoproject.com/en/5.2/ref/databases/#transactions-behavior"
@@ -48,6 +51,7 @@ _APSW = "https://rogerbinns.github.io/apsw/example.html"
 
 # Why the last ones of a large burst fail where nothing else is wrong: https://sqlite.org/c3ref/busy_timeout.html
 _TOO_LATE = "A row fails if it gets no lock within 5 s, the usual busy timeout in Python."
+_LONGER = "A busy timeout of 60 s instead of 5 s."
 _IN_TURN = "Each row connects, writes and closes within write_turn, and the file is in WAL mode."
 
 LIBRARIES: dict[str, Library] = {
@@ -58,12 +62,28 @@ LIBRARIES: dict[str, Library] = {
         note=f"SQLite itself commits each statement. {_TOO_LATE}",
         link=_AUTOCOMMIT,
     ),
+    "sqlite3-autocommit-timeout": Library(
+        f"{_HERE}.autocommit:with_timeout",
+        "sqlite3 with autocommit=True",
+        "",
+        ONE_CHANGE,
+        note=_LONGER,
+        link="https://docs.python.org/3/library/sqlite3.html#sqlite3.connect",
+    ),
     "sqlalchemy-core": Library(
         f"{_HERE}.sqlalchemy:core",
         "SQLAlchemy Core",
         "SQLAlchemy",
         note=f"One INSERT in a transaction. {_TOO_LATE}",
         link=_SQLALCHEMY_CORE,
+    ),
+    "sqlalchemy-core-timeout": Library(
+        f"{_HERE}.sqlalchemy:core_with_timeout",
+        "SQLAlchemy Core",
+        "SQLAlchemy",
+        ONE_CHANGE,
+        note=_LONGER,
+        link=_SQLALCHEMY_CONNECT_ARGS,
     ),
     "sqlalchemy-core-in-turn": Library(
         f"{_HERE}.sqlalchemy:core_in_turn",
@@ -79,6 +99,14 @@ LIBRARIES: dict[str, Library] = {
         "SQLAlchemy",
         note=f"One object added to a session that is committed. {_TOO_LATE}",
         link=_SQLALCHEMY_ORM,
+    ),
+    "sqlalchemy-orm-timeout": Library(
+        f"{_HERE}.sqlalchemy:orm_with_timeout",
+        "SQLAlchemy ORM",
+        "SQLAlchemy",
+        ONE_CHANGE,
+        note=_LONGER,
+        link=_SQLALCHEMY_CONNECT_ARGS,
     ),
     "sqlalchemy-orm-in-turn": Library(
         f"{_HERE}.sqlalchemy:orm_in_turn",
@@ -141,7 +169,7 @@ LIBRARIES: dict[str, Library] = {
         "peewee",
         "peewee",
         ONE_CHANGE,
-        note="A busy timeout of 60 s instead of 5 s.",
+        note=_LONGER,
         link="https://docs.peewee-orm.com/en/latest/peewee/api.html#SqliteDatabase",
     ),
     "peewee-advised": Library(
@@ -159,6 +187,14 @@ LIBRARIES: dict[str, Library] = {
         "sqlmodel",
         note=f"One object added to a session that is committed. {_TOO_LATE}",
         link=_SQLMODEL,
+    ),
+    "sqlmodel-timeout": Library(
+        f"{_HERE}.sqlmodel:with_timeout",
+        "SQLModel",
+        "sqlmodel",
+        ONE_CHANGE,
+        note=_LONGER,
+        link=_SQLALCHEMY_CONNECT_ARGS,
     ),
     "sqlmodel-in-turn": Library(
         f"{_HERE}.sqlmodel:in_turn", "SQLModel", "sqlmodel", IN_TURN, note=_IN_TURN, link=_SQLMODEL

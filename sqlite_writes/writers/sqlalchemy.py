@@ -6,6 +6,7 @@ As they come: an engine for a file, no option set. The driver begins a transacti
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlalchemy import URL, Column, Integer, MetaData, String, Table, create_engine, insert, select
@@ -15,7 +16,7 @@ from .in_turn import InTurn
 from .scratch import WarmsUp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sqlalchemy import Engine
 
@@ -35,28 +36,31 @@ class _Message(_Base):
 
 
 @contextmanager
-def open_engine(database: str) -> Iterator[Engine]:
+def open_engine(database: str, connect_args: Mapping[str, object]) -> Iterator[Engine]:
     """Give an engine, and close its connections afterwards."""
-    engine = create_engine(URL.create("sqlite", database=database))
+    engine = create_engine(URL.create("sqlite", database=database), connect_args=dict(connect_args))
     try:
         yield engine
     finally:
         engine.dispose()
 
 
+@dataclass(frozen=True)
 class Core(WarmsUp):
-    """A statement in a connection's transaction: ``with engine.begin()``."""
+    """A statement in a connection's transaction: ``with engine.begin()``. ``connect_args``: those of the engine."""
+
+    connect_args: Mapping[str, object] = field(default_factory=dict)
 
     def create(self, database: str) -> None:
         """Drop the table if it is there, and make it."""
-        with open_engine(database) as engine:
+        with open_engine(database, self.connect_args) as engine:
             MESSAGES.metadata.drop_all(engine)
             MESSAGES.metadata.create_all(engine)
 
     @contextmanager
     def open(self, database: str) -> Iterator[Insert]:
         """Keep one engine; its pool keeps the connection."""
-        with open_engine(database) as engine:
+        with open_engine(database, self.connect_args) as engine:
 
             def insert_message(row: Row) -> None:
                 with engine.begin() as connection:
@@ -66,7 +70,7 @@ class Core(WarmsUp):
 
     def rows(self, database: str) -> Sequence[object]:
         """Return every message."""
-        with open_engine(database) as engine, engine.connect() as connection:
+        with open_engine(database, self.connect_args) as engine, engine.connect() as connection:
             return connection.scalars(select(MESSAGES.c.msg)).all()
 
 
@@ -76,7 +80,7 @@ class Orm(Core):
     @contextmanager
     def open(self, database: str) -> Iterator[Insert]:
         """Keep one engine; each row has a session of its own."""
-        with open_engine(database) as engine:
+        with open_engine(database, self.connect_args) as engine:
 
             def insert_message(row: Row) -> None:
                 with Session(engine) as session:
@@ -87,6 +91,8 @@ class Orm(Core):
 
 
 core = Core()
+core_with_timeout = Core({"timeout": 60})
 orm = Orm()
+orm_with_timeout = Orm({"timeout": 60})
 core_in_turn = InTurn(f"{__name__}:core")
 orm_in_turn = InTurn(f"{__name__}:orm")

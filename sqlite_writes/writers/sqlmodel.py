@@ -6,6 +6,7 @@ As it comes: an engine for a file, no option set. The driver begins a transactio
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlmodel import Field, Session, SQLModel, select
@@ -15,7 +16,7 @@ from .scratch import WarmsUp
 from .sqlalchemy import open_engine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sqlite_writes.table import Row
 
@@ -29,19 +30,22 @@ class _Message(SQLModel, table=True):
     msg: str
 
 
+@dataclass(frozen=True)
 class SqlModel(WarmsUp):
-    """A model's instance, added to a session that is committed."""
+    """A model's instance, added to a session that is committed. ``connect_args``: those of the engine."""
+
+    connect_args: Mapping[str, object] = field(default_factory=dict)
 
     def create(self, database: str) -> None:
         """Drop the table if it is there, and make it."""
-        with open_engine(database) as engine:
+        with open_engine(database, self.connect_args) as engine:
             SQLModel.metadata.drop_all(engine)
             SQLModel.metadata.create_all(engine)
 
     @contextmanager
     def open(self, database: str) -> Iterator[Insert]:
         """Keep one engine; each row has a session of its own."""
-        with open_engine(database) as engine:
+        with open_engine(database, self.connect_args) as engine:
 
             def insert_message(row: Row) -> None:
                 with Session(engine) as session:
@@ -52,9 +56,10 @@ class SqlModel(WarmsUp):
 
     def rows(self, database: str) -> Sequence[str]:
         """Return every message."""
-        with open_engine(database) as engine, Session(engine) as session:
+        with open_engine(database, self.connect_args) as engine, Session(engine) as session:
             return session.exec(select(_Message.msg)).all()
 
 
 as_it_comes = SqlModel()
+with_timeout = SqlModel({"timeout": 60})
 in_turn = InTurn(f"{__name__}:as_it_comes")
