@@ -6,13 +6,16 @@ COMMITS ?= 5
 BURSTS := 2
 BIN := .venv/bin
 ASV := $(BIN)/python -m asv
-PUBLISH = $(ASV) publish --no-pull > .asv/publish.log 2>&1 || \
-  { echo "asv publish failed (.asv/publish.log): $$(grep . .asv/publish.log | tail -n 1)" >&2; exit 1; }
+PUBLISH = { $(ASV) publish --no-pull > .asv/publish.log 2>&1 || \
+  { echo "asv publish failed (.asv/publish.log): $$(grep . .asv/publish.log | tail -n 1)" >&2; exit 1; }; }
 
-# The quick set: fewer bursts a cell, and the cells that answer the question. The full set is all of it, as plain asv
-# run has it.
-QUICK := --bench "burst\.Burst\.(time_burst|track_(failed|lost|duplicated)_rows)\((250, '(default|grouped)'|500, '(default|wal|wal-normal|grouped)')\)" \
-         --bench "caller\.NaiveBurst\..*\(500\)" --bench "cost\.Library"
+# The quick set: fewer bursts a cell, and the cells that answer the question: the whole curve for one Python, which comes
+# first, and what is near the edge for the others. The full set is all of it, as plain asv run has it.
+ROWS := time_burst|track_(failed|lost|duplicated)_rows
+NEARBY := --bench "caller\.NaiveBurst\..*\(500\)" --bench "cost\.Library"
+CURVE := --bench "burst\.Burst\.($(ROWS))\((5|50|100|250|500|1000), '(default|wal|wal-normal|grouped)'\)" $(NEARBY)
+QUICK := --bench "burst\.Burst\.($(ROWS))\((250, '(default|grouped)'|500, '(default|wal|wal-normal|grouped)')\)" $(NEARBY)
+FULL := --bench '^(?!libraries)'
 
 .PHONY: help bench bench-full check-pr history libraries dashboard test
 .DEFAULT_GOAL := help
@@ -20,33 +23,39 @@ QUICK := --bench "burst\.Burst\.(time_burst|track_(failed|lost|duplicated)_rows)
 help: ## say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-bench: ## measure HEAD on every Python that starts (quick set, some minutes), and print the answer
-bench: RANGE := HEAD^!
-bench-full: ## the same with the full set: about ten minutes for each Python
-bench-full: RANGE := HEAD^!
-bench-full: QUICK := --bench '^(?!libraries)'
-bench-full: BURSTS := 5
-history: ## measure the last COMMITS commits (5 unless given) with the quick set; what is there is kept
-history: RANGE := HASHFILE:.asv/commits --skip-existing-successful
-
 # DISK=slow measures as on a disk of 1,000 write operations a second, as a machine of its own, named slow-disk.
+# ONLY=3.12 measures that Python alone; the name of one of asv's environments does too.
 $(if $(filter-out slow,$(DISK)),$(error DISK=$(DISK) is not slow, the only other disk))
 MACHINE := $(if $(filter slow,$(DISK)),slow-disk)
-SLOWLY := $(if $(MACHINE),$(BIN)/python experiments/slow_disk.py)
+RUN = SQLITE_WRITES_BURSTS=$(BURSTS) $(if $(MACHINE),$(BIN)/python experiments/slow_disk.py) $(BIN)/python -m asv_plugins.quick
+OPTIONS = --only '$(ONLY)' $(if $(MACHINE),--machine $(MACHINE) --bench sustained)
+ANSWER = $(PUBLISH) && $(BIN)/python -m dashboard.answer $(MACHINE)
 
-# ONLY=3.12 measures that Python alone; the name of one of asv's environments does too. --parallel makes the environments
-# side by side; the benchmarks run alone. asv ends with 2 when a benchmark failed; the answer is printed all the same,
-# and says so.
-bench bench-full history: .venv/ready
+# asv ends with 2 when a benchmark failed; the answer is printed all the same, and says so.
+bench: .venv/ready ready-to-measure ## measure HEAD on every Python that starts: the first answer in two minutes
+	@status=0; $(RUN) first $(OPTIONS) $(CURVE) HEAD^! || status=$$?; \
+	  [ $$status -eq 0 ] || [ $$status -eq 2 ] || exit $$status; \
+	  $(ANSWER) --first && \
+	  { $(RUN) others $(OPTIONS) $(QUICK) HEAD^! || status=$$?; } && \
+	  $(ANSWER) --others && \
+	  echo "The same as pages, with every number and its history: make dashboard" && exit $$status
+
+bench-full: ## the same with the full set: about ten minutes for each Python
+bench-full: RANGE := HEAD^! $(FULL)
+bench-full: BURSTS := 5
+history: ## measure the last COMMITS commits (5 unless given) with the quick set; what is there is kept
+history: RANGE = HASHFILE:.asv/commits --skip-existing-successful $(QUICK)
+bench-full history: .venv/ready ready-to-measure
+	@status=0; $(RUN) all $(OPTIONS) $(RANGE) || status=$$?; \
+	  [ $$status -eq 0 ] || [ $$status -eq 2 ] || exit $$status; \
+	  $(ANSWER) && echo "The same as pages, with every number and its history: make dashboard" && exit $$status
+
+.PHONY: ready-to-measure
+ready-to-measure: .venv/ready
 	@mkdir -p .asv && git rev-list --first-parent --max-count=$(COMMITS) HEAD > .asv/commits
 	@git diff --quiet HEAD -- sqlite_writes setup.py pyproject.toml || \
 	  echo "note: asv measures commits: the uncommitted changes to the package are not in these results"
 	@$(BIN)/python -m asv_plugins.machine $(MACHINE)
-	@status=0; SQLITE_WRITES_BURSTS=$(BURSTS) $(SLOWLY) $(ASV) run $(if $(MACHINE),--machine $(MACHINE)) --parallel 2 $(if $(ONLY),--environment $(if $(filter virtualenv%,$(ONLY)),,virtualenv:)$(ONLY)) $(QUICK) $(if $(MACHINE),--bench sustained) $(RANGE) || status=$$?; \
-	  [ $$status -eq 0 ] || [ $$status -eq 2 ] || exit $$status; \
-	  $(PUBLISH); \
-	  echo; $(BIN)/python -m dashboard.answer $(MACHINE) && \
-	  echo "The same as pages, with every number and its history: make dashboard" && exit $$status
 
 libraries: .venv/ready ## Django, SQLAlchemy, peewee, … under 50 and 200 processes (ten minutes), and the table of them
 	@$(BIN)/python -m asv_plugins.machine

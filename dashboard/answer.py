@@ -6,6 +6,7 @@ page. The pages show the same sentences.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -149,7 +150,7 @@ def answer_table(answer: BurstAnswer) -> Table:
 
 def _table_cell(rows: MeanRows | None) -> Text:
     if rows is None:
-        return Text("n/a", style="dim")
+        return Text("")  # not measured
     if rows.failed is None or rows.lost is None:
         return Text("benchmark failed", style="bold red")
     style = "bold red" if rows.lost or rows.duplicated else "yellow" if rows.failed else "green"
@@ -171,8 +172,45 @@ def print_answer(history: History, revision: int, console: Console) -> None:
     console.print()
 
 
-def main(name: str = "") -> int:
-    """Print the answers for HEAD on this machine, or the one of that name; 1 if there are none."""
+def print_others(histories: list[History], console: Console) -> None:
+    """Print a line for each of the environments but the first, and what differs between them all."""
+    answers = {_name_of(history): answer_of(history.measurements[0].values) for history in histories}
+    for name, answer in list(answers.items())[1:]:
+        found = "; ".join(f"{way} {describe_limit(by_workers)[1]}" for way, by_workers in answer.rows.items())
+        console.print(Text.assemble((name, "bold"), f": {found or 'nothing was measured'}"))
+    for line in differences(answers):
+        console.print(Text(line))
+    if len(answers) > 1:
+        console.print()
+
+
+def differences(answers: dict[str, BurstAnswer]) -> list[str]:
+    """Say, for each burst that is clean in one environment and not in another, in which it is not."""
+    kinds: dict[tuple[str, int], dict[str, str]] = {}
+    for name, answer in answers.items():
+        for way, by_workers in answer.rows.items():
+            for workers, rows in by_workers.items():
+                kinds.setdefault((way, workers), {})[name] = "" if rows.clean else _what_happened(rows)
+    lines = []
+    for (way, workers), found in kinds.items():
+        bad = [f"{name} ({happened})" for name, happened in found.items() if happened]
+        if 0 < len(bad) < len(found):
+            good = [name for name, happened in found.items() if not happened]
+            lines.append(f"They differ at {workers} with {way}: {', '.join(bad)}; none with {', '.join(good)}.")
+    if not lines and len(answers) > 1:
+        lines = ["Rows fail, or are lost, in the same bursts in all of them."]
+    return lines
+
+
+def _name_of(history: History) -> str:
+    return f"Python {history.python}, {history.sqlite(0)}"
+
+
+def main(name: str = "", which: str = "all") -> int:
+    """Print the answers for HEAD on this machine, or the one of that name; 1 if there are none.
+
+    which: ``"first"`` is the environment in which most bursts were measured, ``"others"`` are the rest in few lines.
+    """
     histories, unreadable, commit, machine = list["History"](), list[str](), "", ""
     try:
         config = Config.load()
@@ -185,14 +223,25 @@ def main(name: str = "") -> int:
     if not histories:
         sys.stderr.write(f"no results for HEAD on this machine ({machine}): run make bench first\n")
         return 1
+    if which != "all":
+        histories.sort(key=lambda history: -len(history.measurements[0].values.get(f"{BURST}.track_failed_rows", {})))
     console = Console()
-    for history in histories:
-        print_answer(history, 0, console)
+    if which == "others":
+        print_others(histories, console)
+    else:
+        for history in histories[:1] if which == "first" else histories:
+            print_answer(history, 0, console)
     for file in unreadable:
         console.print(Text(f"  result that cannot be read: {file}", style="bold red"))
-    console.print(Text(f"Means of the bursts of commit {commit[:8]} on {machine}."))
+    if which != "first":
+        console.print(Text(f"Means of the bursts of commit {commit[:8]} on {machine}."))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:2]))
+    parser = argparse.ArgumentParser(prog="python -m dashboard.answer", description=__doc__)
+    parser.add_argument("machine", nargs="?", default="")
+    parser.add_argument("--first", dest="which", action="store_const", const="first", default="all")
+    parser.add_argument("--others", dest="which", action="store_const", const="others")
+    arguments = parser.parse_args()
+    sys.exit(main(arguments.machine, arguments.which))

@@ -130,7 +130,8 @@ def _message(report: BurstReport) -> str:
         if kind == "failed":
             lines += [f"    {count} x {reason}{_words_of(report, reason)}" for reason, count in report.errors.items()]
     if report.lost and report.check.unexpected:
-        lines.append(f"  {report.check.unexpected} rows are there that nobody wrote")
+        many = report.check.unexpected
+        lines.append(f"  {many} row{'s' * (many > 1)} more {'are' if many > 1 else 'is'} there, which nobody wrote")
     lines += [f"  noticed: {remark}" for remark in report.remarks]
     lines += [f"  to do: {advice}" for advice in advise(report)]
     return "\n".join(lines)
