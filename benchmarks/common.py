@@ -16,9 +16,10 @@ import json
 import math
 import os
 import tempfile
+from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, TypeVar, Union
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +38,7 @@ STORAGE = ["disk", "memory"]
 BURSTS = int(os.environ.get("SQLITE_WRITES_BURSTS", "5"))
 
 Report = dict[str, Any]
-Samples = Union[float, dict[str, Any]]
+Samples = float | dict[str, Any]
 
 
 Benchmark = TypeVar("Benchmark", bound=Callable[..., object])

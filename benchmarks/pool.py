@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import math
 import multiprocessing
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any
 
 from .common import allow_many_descriptors, find, setup, unit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 WAYS = ["pool_map", "plain Pool"]
 WORKERS = [100, 500]

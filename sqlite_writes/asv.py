@@ -13,9 +13,10 @@ import os
 import sys
 import tempfile
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, NoReturn, TypeVar, Union
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from .burst import create_table_of, insert_rows_in_parallel
 from .driver import sqlite3
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
 _KEPT = ("failed", "lost", "altered", "duplicated", "recovered", "burst_time", "slowest")
 
 # asv shows NaN as n/a.
-Samples = Union[float, dict[str, Any]]
+Samples = float | dict[str, Any]
 
-_Kept = dict[str, Union[float, None]]
+_Kept = dict[str, float | None]
 
 Benchmark = TypeVar("Benchmark", bound=Callable[..., object])
 

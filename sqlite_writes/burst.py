@@ -10,7 +10,7 @@ import os
 from collections import Counter
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING
 
 from .examination import call_in_fresh_process, examine, keep_quiet
 from .pool import pool_map
@@ -22,7 +22,7 @@ from .writers.warm_up import warm_up
 from .writers.writer import Writer, as_rows, name_of, trace_writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from .driver import Database
     from .settings import Settings

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping, Sequence
 else:
     sqlite3 = import_module(os.environ.get("SQLITE_WRITES_DRIVER") or "sqlite3")
 
-# What it takes for a database's path, for a value, and for the parameters of a statement.
-Database = Union[str, "os.PathLike[str]"]
-Value = Union[None, int, float, str, bytes]
-Parameters = Union["Sequence[Value]", "Mapping[str, Value]"]
+# What it takes for a database's path, and for a value.
+Database = str | os.PathLike[str]
+Value = None | int | float | str | bytes
 
-__all__ = ["Database", "Parameters", "Value", "sqlite3"]
+__all__ = ["Database", "Value", "sqlite3"]

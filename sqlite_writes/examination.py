@@ -16,13 +16,13 @@ import uuid
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Callable, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .pool import Outcome, pool_map
 from .writers.writer import InsertError, Writer, WriterError, as_insert_error
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from .table import Row
 

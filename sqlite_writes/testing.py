@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any
 
 from .burst import create_table_of, insert_rows_in_parallel
 from .report import reason_of
@@ -15,7 +15,7 @@ from .table import generate_example_rows
 from .writers.writer import Functions, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from .driver import Database, Value
     from .report import BurstReport

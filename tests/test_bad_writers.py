@@ -220,7 +220,7 @@ def test_what_cannot_be_imported_or_lacks_a_part_is_one_line(
 
 
 def test_a_library_that_is_not_installed_is_something_this_machine_lacks(database: str, marked: Living) -> None:
-    with pytest.raises(NotImplementedError, match="^tests.needs_nothing_installed:writer needs Nothing, which is not"):
+    with pytest.raises(NotImplementedError, match=r"^tests.needs_nothing_installed:writer needs Nothing, which is not"):
         create_table_of(Named("tests.needs_nothing_installed:writer", "Nothing"), database)
 
 

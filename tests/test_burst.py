@@ -15,7 +15,7 @@ from contextlib import closing
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -39,6 +39,8 @@ from sqlite_writes.report import Check
 from .conftest import PROJECT, READS_PROC, Living, run_script, wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlite_writes.writers.writer import InsertTrace
 
 

@@ -6,6 +6,7 @@ and prints what came of it.
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import signal
@@ -18,7 +19,7 @@ from contextlib import ExitStack, closing
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -31,6 +32,7 @@ from .conftest import run_script, scratch_folder, wait_until
 from .test_line import INSERT, LINUX, Child, came, descriptors
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no flock")
@@ -178,7 +180,7 @@ def test_within_a_line_no_checkpoint_of_one_overlaps_a_commit_of_another(
         assert [child.end() for child in children] == [0] * 12
     commits = sorted(tuple(map(float, text.split())) for text in path.read_text().splitlines())
     assert len(commits) == 240
-    assert all(ended <= began for (_, ended), (began, _) in zip(commits, commits[1:]))
+    assert all(ended <= began for (_, ended), (began, _) in itertools.pairwise(commits))
     assert faults_afterwards(database) == []
 
 

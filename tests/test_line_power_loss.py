@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import itertools
 import os
 import random
 import re
@@ -103,7 +104,7 @@ class Change:
             return
         size = fate.choice((512, 4096)) if fate else len(self.data) or 1
         edges = [0, *range(size - self.start % size, len(self.data), size), len(self.data)]
-        parts = list(zip(edges, edges[1:]))
+        parts = list(itertools.pairwise(edges))
         if fate:
             parts = parts[: fate.randrange(len(parts) + 1)] if fate.random() < 0.5 else parts
             parts = [part for part in parts if fate.random() < 0.5] if fate.random() < 0.5 else parts

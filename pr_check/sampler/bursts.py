@@ -12,12 +12,12 @@ import statistics
 import time
 import traceback
 from collections import Counter
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING
 
 from .outcomes import copies_in, counts, end_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from .outcomes import Sample
 

@@ -14,7 +14,7 @@ import signal
 import sys
 import traceback
 from types import GeneratorType
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any
 
 from .bursts import burst, bursts, sequence
 from .outcomes import end_of
@@ -22,7 +22,7 @@ from .promises import accounting, promises
 from .suite import identity, suite
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from typing import TextIO
 
     from .outcomes import Sample

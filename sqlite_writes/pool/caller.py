@@ -12,14 +12,14 @@ import signal
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .launcher import limits_named, run_and_report
 from .pipes import Pipe, open_pipes, read, write
 from .worker import GRACE, Job, flush_output, set_alarm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from .launcher import Record
 

@@ -14,13 +14,13 @@ import pickle
 import signal
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, Callable, NoReturn
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from .pipes import Pipes, open_pipes, read, reassemble
 from .worker import GRACE, Job, flush_output, set_alarm, work
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 # What to raise when the system refuses a process or a pipe. It does not say which of its limits was met.
 _LIMITS = {

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from typing import Callable
+    from collections.abc import Callable
 
 # A pipe write of up to PIPE_BUF bytes is never mixed with another's. So messages travel in chunks of that size, each
 # behind its item's number, its length, and whether it is the last: no lock, and a killed worker leaves no half chunk.

@@ -14,12 +14,12 @@ import sys
 import time
 import traceback
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .pipes import Pipes, send
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 # Seconds beyond the deadline after which the kernel ends a worker, and the caller a launcher, that nobody ended.
 GRACE = 10.0

@@ -15,7 +15,7 @@ import tempfile
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any
 
 from sqlite_writes.driver import sqlite3
 from sqlite_writes.library import check_library
@@ -26,7 +26,7 @@ from sqlite_writes.writers.ours import insert_row
 from sqlite_writes.writers.warm_up import warm_up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sqlite_writes.driver import Database
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Union
 
 from sqlite_writes.settings import SETTINGS, Settings
 
@@ -11,7 +10,7 @@ from .libraries import LIBRARIES
 from .ours import Ours
 from .writer import Named, Writer, check_parts
 
-AnyWriter = Union[str, Settings, Writer]
+AnyWriter = str | Settings | Writer
 
 _PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 

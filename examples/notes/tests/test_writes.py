@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING
 
 from notes import store
 
@@ -11,6 +11,7 @@ from sqlite_writes import generate_rows_of_every_kind
 from sqlite_writes.testing import assert_writes_hold
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
