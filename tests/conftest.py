@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sqlite_writes import create_table, line
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -102,3 +104,25 @@ def run_script(
         timeout=300,
         check=False,
     )
+
+
+@pytest.fixture
+def table(database: str) -> str:
+    """The path of a database with the table, in WAL mode."""
+    create_table(database, "grouped")
+    return database
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """The files that this process has synced after a turn, each by device and number, in order."""
+    found: list[tuple[int, int]] = []
+    sync = line._sync
+
+    def sync_and_note(descriptor: int) -> None:
+        sync(descriptor)
+        status = os.fstat(descriptor)
+        found.append((status.st_dev, status.st_ino))
+
+    monkeypatch.setattr(line, "_sync", sync_and_note)
+    return found

@@ -29,7 +29,7 @@ from sqlite_writes.writers import ours
 from sqlite_writes.writers.warm_up import warm_up
 
 from .conftest import run_script, scratch_folder, wait_until
-from .test_line import INSERT, LINUX, Child, came, descriptors
+from .line_tools import INSERT, LINUX, Child, came, descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
