@@ -21,6 +21,14 @@ LIBRARIES = [
     "sqlmodel==0.0.50; python_version >= '3.11'",
 ]
 
+# What the command sqlite-writes needs; the last only for its pictures.
+COMMAND_LINE = [
+    "click==8.5.1",
+    "rich==15.0.0",
+    "matplotlib==3.11.2; python_version >= '3.11'",
+    "matplotlib==3.10.9; python_version == '3.10'",
+]
+
 setup(
     name="sqlite-writes",
     version="0.1.0",
@@ -28,14 +36,16 @@ setup(
     long_description=Path("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
-    python_requires=">=3.9",
+    python_requires=">=3.10",
     packages=find_packages(include=["sqlite_writes", "sqlite_writes.*"]),
-    package_data={"sqlite_writes": ["py.typed"]},
+    package_data={"sqlite_writes": ["py.typed"], "sqlite_writes.command_line": ["*.json"]},
+    entry_points={"console_scripts": ["sqlite-writes=sqlite_writes.__main__:main"]},
     # What asv measures needs nothing but the standard library.
     install_requires=[],
     extras_require={
         "bench": ["asv==0.6.6", "virtualenv==21.15.8", "python-discovery==1.9.5", "rich==15.0.0"],
         "check": ["scipy==1.17.1"],
+        "cli": COMMAND_LINE,
         # Jinja2 fills in the first page. What the pages run in a browser is copied out of the others, never imported.
         "dashboard": [
             "Jinja2==3.1.6",
@@ -47,8 +57,10 @@ setup(
         ],
         "libraries": LIBRARIES,
         "test": [
+            *COMMAND_LINE,
             *LIBRARIES,
             "check-jsonschema==0.39.0",
+            "jsonschema==4.26.0",
             "mypy==2.4.1",
             "playwright==1.65.2",
             "pre-commit==4.6.0",

@@ -32,6 +32,7 @@ LEGEND = (
     "Failed rows are means over the bursts, with their range where it was recorded; times are medians.",
     "A failed row is an error that the library reported; how soon it reports one is often the choice of a default.",
     "The stores that are not SQLite sync each row before they acknowledge it, too.",
+    "* a power loss may take the last rows, by what the library sets.",
 )
 STYLE_MEANINGS = {
     AS_IT_COMES: "what the first page of the library's documentation gives",
@@ -257,7 +258,7 @@ def _entry(
         name=name,
         title=library.title,
         style=library.style,
-        label=library.style,
+        label=library.style + ("" if library.durable else " *"),
         version=version,
         note=library.note,
         link=library.link,

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .advice import advise
 from .burst import create_table_of, insert_rows_in_parallel
 from .report import reason_of
 from .table import generate_example_rows
@@ -24,11 +25,6 @@ if TYPE_CHECKING:
 
 # How many rows of a kind a message names.
 _NAMED = 3
-
-# Seconds: whoever is refused sooner has not waited for the lock at all.
-_AT_ONCE = 0.5
-
-_TURN = "put `with sqlite_writes.write_turn(path):` around it"
 
 
 def assert_writes_hold(
@@ -135,44 +131,6 @@ def _message(report: BurstReport) -> str:
     lines += [f"  noticed: {remark}" for remark in report.remarks]
     lines += [f"  to do: {advice}" for advice in advise(report)]
     return "\n".join(lines)
-
-
-def advise(report: BurstReport) -> list[str]:
-    """What to change, a sentence each, by what was measured in this burst alone."""
-    advice = []
-    refused = [
-        outcome.ended - outcome.started
-        for outcome in report.outcomes
-        if outcome.started is not None and outcome.ended is not None and "SQLITE_BUSY" in reason_of(outcome)
-    ]
-    at_once = sum(seconds < _AT_ONCE for seconds in refused)
-    if "SQLITE_BUSY_SNAPSHOT" in report.errors:
-        advice.append(
-            "a transaction that has read cannot wait to write, whatever the timeout: begin it with BEGIN IMMEDIATE; "
-            f"or {_TURN}"
-        )
-    elif at_once:
-        advice.append(
-            f"{at_once} were refused within {_AT_ONCE:g} s: begin a transaction that reads before it writes with "
-            f"BEGIN IMMEDIATE, since it cannot wait, and set a busy timeout if there is none; or {_TURN}"
-        )
-    if len(refused) > at_once:
-        advice.append(
-            f"{len(refused) - at_once} waited {max(refused):.1f} s in vain, and a longer timeout moves only the edge: "
-            f"{_TURN}"
-        )
-    if report.lost:
-        advice.append(
-            "commit before insert returns, let errors out, close each connection, "
-            "and open it in the process that uses it"
-        )
-    if report.altered:
-        advice.append("look at the column's type and length, and at what encodes or cuts the value on its way")
-    if report.duplicated:
-        advice.append("a retry repeats what was committed: give each row a key, and insert with ON CONFLICT DO NOTHING")
-    if any("timed out" in reason for reason in report.errors):
-        advice.append("some did not end before the deadline: look for a lock that is never let go, or raise deadline")
-    return advice
 
 
 def _some(rows: list[Row], report: BurstReport, kind: str) -> str:

@@ -22,6 +22,7 @@ class Library:
         failures; ``"in turn"``: as it comes, within ``write_turn``.
     note: what the style consists of, and where rows fail, why; one or two sentences.
     link: the page of the library's own documentation that says so.
+    durable: whether an acknowledged row survives a power loss, by what the library sets; ``note`` says what that is.
     """
 
     writer: str
@@ -30,6 +31,7 @@ class Library:
     style: str = AS_IT_COMES
     note: str = ""
     link: str = ""
+    durable: bool = True
 
 
 _HERE = "sqlite_writes.writers"
@@ -262,6 +264,7 @@ LIBRARIES: dict[str, Library] = {
         note="Sets WAL mode and synchronous=NORMAL itself, and tries again until it succeeds. "
         "Opening a cache writes its settings.",
         link="https://grantjenks.com/docs/diskcache/tutorial.html#cache",
+        durable=False,
     ),
     "sqlitedict": Library(
         f"{_HERE}.sqlitedict:as_it_comes",
@@ -269,6 +272,7 @@ LIBRARIES: dict[str, Library] = {
         "sqlitedict",
         note=f"Sets synchronous=OFF itself: fast, but a power loss may take rows. {_TOO_LATE}",
         link="https://github.com/piskvorky/sqlitedict#usage",
+        durable=False,
     ),
     "litequeue": Library(
         f"{_HERE}.litequeue:as_it_comes",
@@ -276,6 +280,7 @@ LIBRARIES: dict[str, Library] = {
         "litequeue",
         note=f"Sets WAL mode and synchronous=NORMAL itself, and opens eleven connections. {_TOO_LATE}",
         link="https://github.com/litements/litequeue#quickstart",
+        durable=False,
     ),
     "persist-queue": Library(
         f"{_HERE}.persist_queue:as_it_comes",

@@ -1,0 +1,53 @@
+"""What to change in a way of writing, by what was measured in one burst and nothing else. Runs nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .report import reason_of
+
+if TYPE_CHECKING:
+    from .report import BurstReport
+
+# Seconds: whoever is refused sooner has not waited for the lock at all.
+_AT_ONCE = 0.5
+
+_TURN = "put `with sqlite_writes.write_turn(path):` around it"
+
+
+def advise(report: BurstReport) -> list[str]:
+    """What to change, a sentence each, by what was measured in this burst alone."""
+    advice = []
+    refused = [
+        outcome.ended - outcome.started
+        for outcome in report.outcomes
+        if outcome.started is not None and outcome.ended is not None and "SQLITE_BUSY" in reason_of(outcome)
+    ]
+    at_once = sum(seconds < _AT_ONCE for seconds in refused)
+    if "SQLITE_BUSY_SNAPSHOT" in report.errors:
+        advice.append(
+            "a transaction that has read cannot wait to write, whatever the timeout: begin it with BEGIN IMMEDIATE; "
+            f"or {_TURN}"
+        )
+    elif at_once:
+        advice.append(
+            f"{at_once} were refused within {_AT_ONCE:g} s: begin a transaction that reads before it writes with "
+            f"BEGIN IMMEDIATE, since it cannot wait, and set a busy timeout if there is none; or {_TURN}"
+        )
+    if len(refused) > at_once:
+        advice.append(
+            f"{len(refused) - at_once} waited {max(refused):.1f} s in vain, and a longer timeout moves only the edge: "
+            f"{_TURN}"
+        )
+    if report.lost:
+        advice.append(
+            "commit before insert returns, let errors out, close each connection, "
+            "and open it in the process that uses it"
+        )
+    if report.altered:
+        advice.append("look at the column's type and length, and at what encodes or cuts the value on its way")
+    if report.duplicated:
+        advice.append("a retry repeats what was committed: give each row a key, and insert with ON CONFLICT DO NOTHING")
+    if any("timed out" in reason for reason in report.errors):
+        advice.append("some did not end before the deadline: look for a lock that is never let go, or raise deadline")
+    return advice

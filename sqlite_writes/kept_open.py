@@ -1,0 +1,149 @@
+"""A burst of processes that keep their connection: each inserts several rows over one ``open()``, without a rest.
+
+As burst.py does for one row a process, so that the same report can be made of it. Knows no pipes and no SQL.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from .examination import call_in_fresh_process, examine, keep_quiet
+from .pool import Outcome, pool_map
+from .report import BurstReport, check_rows
+from .writers.names import AnyWriter, resolve_writer
+from .writers.ours import Ours, check_database
+from .writers.warm_up import warm_up
+from .writers.writer import InsertError, InsertTrace, as_insert_error, as_rows, name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .driver import Database
+    from .table import Row
+    from .writers.writer import Writer
+
+# Seconds that a burst may take unless the caller says otherwise, beside the busy timeout of a writer of ours.
+_DEADLINE = 60.0
+
+# Seconds before the deadline at which a process begins no more rows, so that it can still say what became of the rest.
+_TIME_TO_END = 2.0
+
+
+@dataclass(frozen=True)
+class _Insert:
+    """What became of one row in its process; ``started`` is None if its turn did not come."""
+
+    trace: InsertTrace | None
+    error: InsertError | None
+    started: float | None
+    ended: float | None
+
+
+def insert_rows_kept_open(
+    database: Database,
+    rows: Sequence[Row],
+    writer: AnyWriter = "default",
+    *,
+    workers: int,
+    deadline: float | None = None,
+) -> BurstReport:
+    """Insert the rows from so many processes at one moment, the same number each, over one connection each.
+
+    A row that fails does not end its process: the next row is tried, as an application would. All other parameters, and
+    what is raised, are those of ``insert_rows_in_parallel``. An insert time is the time of one row here. If a process
+    is killed, all of its rows count as failed; those that had been written already are recovered rows.
+    """
+    writer = resolve_writer(writer)
+    if workers < 1 or len(rows) % workers or not rows:
+        raise ValueError(f"{len(rows)} rows cannot be shared alike among {workers} workers")
+    each = len(rows) // workers
+    shares = [tuple(rows[first : first + each]) for first in range(0, len(rows), each)]
+    ours = isinstance(writer, Ours)
+    if deadline is None:
+        deadline = _DEADLINE + (writer.settings.busy_timeout if isinstance(writer, Ours) else 0)
+    if isinstance(writer, Ours):
+        check_database(database, writer.settings)
+    before = _read(writer, database)
+    outcomes = pool_map(
+        partial(_insert_all, writer, os.fspath(database), time.monotonic() + deadline - _TIME_TO_END),
+        shares,
+        deadline=deadline,
+        warm_up=partial(_prepare, writer),
+    )
+    by_row = [row for outcome in outcomes for row in _outcomes_of_rows(outcome, each)]
+    if ours:
+        return BurstReport(writer, tuple(rows), tuple(by_row), check_rows(rows, before, _read(writer, database)))
+    examination = examine(writer, os.fspath(database), rows, start_method="forkserver", deadline=deadline)
+    after = _read(writer, database)
+    check = check_rows(rows, before, examination.without_own(after))
+    report = BurstReport(writer, tuple(rows), tuple(by_row), check)
+    return replace(report, remarks=tuple(examination.remarks(after, workers, report.lost)))
+
+
+def _insert_all(writer: Writer, database: str, until: float, rows: Sequence[Row]) -> list[_Insert]:
+    """Insert the rows over one connection, and say of each what became of it."""
+    done: list[_Insert] = []
+    try:
+        with writer.open(database) as insert:
+            for row in rows:
+                started = time.monotonic()
+                if started >= until:
+                    break
+                trace, error = None, None
+                try:
+                    traced = insert(row)
+                except BaseException as reason:
+                    error = as_insert_error(reason)
+                ended = time.monotonic()
+                if error is None:
+                    whole = InsertTrace(started, started, started, ended, ended, 0)
+                    trace = traced if isinstance(traced, InsertTrace) else whole
+                done.append(_Insert(trace, error, started, ended))
+    except BaseException as reason:
+        error = as_insert_error(reason)
+        return [*done, *(_Insert(None, error, None, None) for _ in rows[len(done) :])]
+    late = InsertError("timed out", "its turn did not come before the deadline")
+    return [*done, *(_Insert(None, late, None, None) for _ in rows[len(done) :])]
+
+
+def _outcomes_of_rows(outcome: Outcome[list[_Insert]], rows_each: int) -> list[Outcome[InsertTrace]]:
+    """Return an outcome for each row of a process; where it had nothing to say, its own for all of them."""
+    if outcome.result is None:
+        ended: dict[str, Any] = {"result": None, "started": None, "ended": None}
+        return [replace(outcome, **ended) for _ in range(rows_each)]  # type: ignore[misc]
+    return [
+        Outcome(
+            status="returned" if insert.error is None else "raised",
+            pid=outcome.pid,
+            result=insert.trace,
+            exception=insert.error,
+            ready=outcome.ready,
+            started=insert.started,
+            ended=insert.ended,
+        )
+        for insert in outcome.result
+    ]
+
+
+def _prepare(writer: Writer) -> None:
+    if isinstance(writer, Ours):
+        warm_up(writer.settings)
+    else:
+        keep_quiet()
+        getattr(writer, "warm_up", bool)()
+
+
+def _read(writer: Writer, database: Database) -> list[Row]:
+    """Read every row that is there; of a writer that is not ours in a process of its own."""
+    if isinstance(writer, Ours):
+        return writer.rows(database)
+    return call_in_fresh_process(f"rows of {name_of(writer)}", partial(_rows, writer), os.fspath(database))
+
+
+def _rows(writer: Writer, database: str) -> list[Row]:
+    keep_quiet()
+    return as_rows(writer.rows(database))
