@@ -288,14 +288,20 @@ def test_a_connection_that_is_kept_is_opened_anew_after_a_failure(tmp_path: Path
 
 
 def test_as_many_meet_in_a_run_as_the_arithmetic_says(tmp_path: Path) -> None:
-    """400 inserts that take some milliseconds, most of which meet another."""
-    report = measure_rate(Sleeps(0.003), 400, 1, directory=tmp_path, seed=2, workers=40)
-    found = report.meetings
-    assert found.inserts_expected is not None
-    assert found.pairs_expected is not None
-    assert abs(found.inserts - found.inserts_expected) < 0.2 * report.attempted
-    assert abs(found.pairs - found.pairs_expected) < 6 * math.sqrt(found.pairs_expected) + 0.2 * found.pairs_expected
-    assert found.inserts > 20
+    """400 inserts of some milliseconds, half of which meet another; a busy machine may need another try."""
+    seen = []
+    for seed in range(3):
+        found = measure_rate(Sleeps(0.003), 400, 1, directory=tmp_path, seed=seed, workers=40).meetings
+        assert found.inserts_expected is not None
+        assert found.pairs_expected is not None
+        seen.append((found.inserts, found.inserts_expected, found.pairs, found.pairs_expected))
+        assert found.inserts > 100
+        if (
+            abs(found.inserts - found.inserts_expected) < 0.15 * found.inserts_expected
+            and abs(found.pairs - found.pairs_expected) < 0.25 * found.pairs_expected
+        ):
+            return
+    pytest.fail(f"inserts that met, expected, pairs, expected: {seen}")
 
 
 def test_those_made_to_meet_do(tmp_path: Path) -> None:
@@ -503,7 +509,9 @@ def test_the_command_searches_and_says_what_it_knows_when_its_time_is_over(
     how = ("--workers", 1, "--p99", "50ms", "--seconds", 5, "--directory", tmp_path, "--export-json", export)
     assert command("--writer", "tests.test_rate:slow", *how) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert re.search(r"slow: .*; 40 do not \(1 of 1 run: p99 passed\); not finished", shown)
+    assert re.search(
+        r"slow: not even 40 inserts a second hold \(1 of 1 run: p99 [\d.]+ m?s or more\); not finished", shown
+    )
     found = json.loads(export.read_text())
     jsonschema.validate(found, json.loads((PROJECT / "sqlite_writes/command_line/rate.schema.json").read_text()))
     limit = found["writers"][0]["limit"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from importlib import import_module
 
 import click
 
@@ -30,6 +29,7 @@ from .errors import (
 )
 from .limit_command import limit
 from .output import package_version
+from .rate_command import rate
 
 NAME = "sqlite-writes"
 
@@ -47,11 +47,7 @@ def command() -> None:
 
 command.add_command(limit)
 command.add_command(burst)
-try:
-    command.add_command(import_module("sqlite_writes.command_line.rate_command").rate)
-except ModuleNotFoundError as absent:
-    if absent.name != "sqlite_writes.command_line.rate_command":
-        raise
+command.add_command(rate)
 
 
 def run(arguments: list[str]) -> int:

@@ -33,8 +33,10 @@ _SPANS = (("second", 1.0), ("minute", 60.0), ("hour", 3600.0), ("day", 86_400.0)
 _NEVER = 1e9
 _NEVER_TEXT = "never"
 
-# How many writers stand beside each other in a table, and which of its lines are there only if one has any.
-_BESIDE = 3
+# Characters of a table's line: what is left beside the first column, and of a writer's name and its longest value.
+_ROOM, _LONGEST_NAME, _LONGEST_VALUE = 50, 22, 14
+
+# Which of a table's lines are there only if a writer has any.
 _ONLY_IF_ANY = ("lost", "altered", "duplicated")
 
 
@@ -154,7 +156,9 @@ def load_sentence(answer: Answer) -> str:
 def load_tables(answers: Sequence[Answer], load: Load) -> list[Table]:
     """A column for each writer, some in each table: what was counted, how late inserts were, how often two meet."""
     measured = [answer for answer in answers if answer.run is not None]
-    return [_load_table(measured[first : first + _BESIDE], load) for first in range(0, len(measured), _BESIDE)]
+    longest = max((len(_column_name(answer)) for answer in measured), default=0)
+    beside = max(_ROOM // (max(longest, _LONGEST_VALUE) + 2), 1)
+    return [_load_table(measured[first : first + beside], load) for first in range(0, len(measured), beside)]
 
 
 def _load_table(answers: Sequence[Answer], load: Load) -> Table:
@@ -163,7 +167,12 @@ def _load_table(answers: Sequence[Answer], load: Load) -> Table:
     shown = [name for name in names if name not in _ONLY_IF_ANY or any(column.get(name) != "0" for column in columns)]
     rows = [[name, *(column.get(name, "-") for column in columns)] for name in shown]
     title = f"at {load}"
-    return Table([title, *(answer.name for answer in answers)], rows, frozenset({title}))
+    return Table([title, *map(_column_name, answers)], rows, frozenset({title}))
+
+
+def _column_name(answer: Answer) -> str:
+    """The end of a long name: the sentences have all of it."""
+    return answer.name if len(answer.name) <= _LONGEST_NAME else f"…{answer.name[1 - _LONGEST_NAME :]}"
 
 
 def _load_column(answer: Answer, load: Load) -> dict[str, str]:
@@ -206,14 +215,17 @@ def limit_sentence(answer: Answer) -> str:
         return f"{answer.name}: nothing was measured"
     held, passed = limit.held, limit.passed
     parts = []
-    if held is None:
-        parts.append(f"not even {min(limit.by_rate):g} inserts a second hold in all runs")
-    else:
+    if held is not None:
         within = f"p99 within {seconds_text(limit.p99)}, no row failed or was lost"
         parts.append(f"{held:g} inserts a second hold ({_runs_text(limit.by_rate[held], True)}: {within})")
+    elif min(limit.by_rate) != passed:
+        parts.append(f"not even {min(limit.by_rate):g} inserts a second hold in all runs")
     if passed is not None:
-        why = ", ".join(limit.reasons)
-        parts.append(f"{passed:g} do not ({_runs_text(limit.by_rate[passed], False)}: {why})")
+        found = [run for run in limit.at(passed) if run.why_not(limit.p99)]
+        why = f"p99 {seconds_text(min(quantile(run.latencies, 0.99) for run in found))} or more"
+        why = wrong_text(found) if wrong(found) else why
+        first = f"not even {passed:g} inserts a second hold" if not parts else f"{passed:g} do not"
+        parts.append(f"{first} ({_runs_text(limit.by_rate[passed], False)}: {why})")
     else:
         parts.append(f"most runs hold up to {max(limit.by_rate):g}, the most that was tried")
     if not limit.is_complete:
@@ -223,7 +235,7 @@ def limit_sentence(answer: Answer) -> str:
 
 def limit_table(answers: Sequence[Answer]) -> Table:
     """A row for each rate of each writer."""
-    columns = ["writer", "inserts/s", "runs that held", "p99", "slowest", "wrong rows", "waited for a worker"]
+    columns = ["writer", "a second", "held", "p99", "slowest", "wrong", "all busy"]
     rows = []
     for answer in answers:
         if answer.limit is None:
@@ -231,16 +243,15 @@ def limit_table(answers: Sequence[Answer]) -> Table:
         for rate, runs in answer.limit.by_rate.items():
             found = answer.limit.at(rate)
             p99s = sorted(quantile(run.latencies, 0.99) for run in found)
-            tried = sum(run.attempted for run in found)
             rows.append(
                 [
-                    answer.name,
+                    _column_name(answer),
                     f"{rate:g}",
                     f"{sum(runs)} of {len(runs)}",
                     seconds_text(p99s[len(p99s) // 2]),
                     seconds_text(max(run.latencies[-1] for run in found)),
                     str(sum(wrong(found).values())),
-                    f"{sum(run.waited_for_worker for run in found)} of {tried}",
+                    str(sum(run.waited_for_worker for run in found)),
                 ]
             )
     return Table(columns, rows, frozenset({"writer"}))

@@ -264,9 +264,9 @@ def _tell(shown: Show, named: str, trying: Trying) -> None:
 def _show(answers: Sequence[Answer], load: Load | None) -> None:
     if not answers:
         return
-    say()
     tables = load_tables(answers, load) if load else [limit_table(answers)]
     for table in tables:
+        say()
         show(table)
     lines = notes(answers)
     if load is not None:

@@ -58,7 +58,8 @@ def forecast(
 
     What is assumed:
 
-    - A free processor takes whoever has had least of it. What takes less than a millisecond is not interrupted.
+    - A free processor takes whoever has had least of it. What takes less than a millisecond is not interrupted. Who has
+      not run for 2 ms finds cold caches, and takes twice as long.
     - Who finds the lock taken sleeps by SQLite's own table, or for ``retry``, and tries again. A writer fails when the
       sleeps come to the busy timeout; with ``retry`` or in a line, when so much time is over.
     - Journal mode delete: a try holds SHARED for its second half. A commit sets PENDING, which nobody's try gets past,
@@ -67,8 +68,8 @@ def forecast(
     - WAL: one lock. A line: one after another, in the order of coming; nobody tries.
     - The sync after a transaction does not hold the lock, and any number overlap.
 
-    What is not in it: other programs, checkpoints, caches that are cold and a disk that is slow because of the crowd,
-    kernel threads that the crowd keeps waiting.
+    What is not in it: other programs, checkpoints, a disk that the crowd makes slower, and kernel threads that finish a
+    write and that the crowd keeps from a processor (docs/forecast.md).
 
     Raises ``ValueError`` for a number that will not do, ``NotImplementedError`` for ``BEGIN CONCURRENT``.
     """

@@ -177,14 +177,16 @@ def highest_held(found: Mapping[float, Sequence[bool]]) -> float | None:
 def next_rate(found: Mapping[float, Sequence[bool]], largest: float) -> float | None:
     """The rate to measure next, by whether each run of the others held; None if that is enough.
 
-    One run decides where the search goes. So a bad moment of the machine is found out when the ends are repeated, and
-    the search goes on from there.
+    While the rate grows, two runs of three decide. Then one decides where the search goes: a bad moment of the machine
+    is found out when the ends are repeated, and the search goes on from there.
     """
     if not found:
         return min(_FIRST, largest)
     passed = lowest_passed(found)
     if passed is None and max(found) < largest:
         return min(_rounded(max(found) * _FACTOR), largest)
+    if passed == max(found) and len(found[passed]) < (_REPEATS if any(found[passed]) else 2):
+        return passed
     below = max((rate for rate in found if passed is None or rate < passed), default=None)
     if passed is not None and below is not None and passed > below * _CLOSE:
         return _rounded(math.sqrt(below * passed))
