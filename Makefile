@@ -32,7 +32,7 @@ OPTIONS = --only '$(ONLY)' $(if $(MACHINE),--machine $(MACHINE) --bench sustaine
 ANSWER = $(PUBLISH) && $(BIN)/python -m dashboard.answer $(MACHINE)
 
 # asv ends with 2 when a benchmark failed; the answer is printed all the same, and says so.
-bench: .venv/ready ready-to-measure ## measure HEAD on every Python that starts: the first answer in two minutes
+bench: .venv/ready ready-to-measure ## measure HEAD on every Python that starts: the first answer in two to three minutes
 	@status=0; $(RUN) first $(OPTIONS) $(CURVE) HEAD^! || status=$$?; \
 	  [ $$status -eq 0 ] || [ $$status -eq 2 ] || exit $$status; \
 	  $(ANSWER) --first && \
