@@ -65,7 +65,8 @@ def forecast(
     - Journal mode delete: a try holds SHARED for its second half. A commit sets PENDING, which nobody's try gets past,
       and sleeps by the same table until nobody holds SHARED. An implicit transaction has read the schema before, with
       a wait of its own.
-    - WAL: one lock. A line: one after another, in the order of coming; nobody tries.
+    - WAL: one lock. The more connections are open, the longer each try takes.
+    - A line: one after another, in the order of coming; nobody tries.
     - The sync after a transaction does not hold the lock, and any number overlap.
 
     What is not in it: other programs, checkpoints, a disk that the crowd makes slower, and kernel threads that finish a
