@@ -5,7 +5,8 @@ And write so that none of them ever finds the database locked: ``write_turn``, w
 This file only re-exports the public names; each is documented where it is defined.
 """
 
-from .burst import create_table_of, insert_rows_in_parallel, insert_rows_one_after_another
+from .burst import insert_rows_in_parallel, insert_rows_one_after_another
+from .calls import create_table_of
 from .errors import error_name
 from .line import WriteLine, synced, write_turn
 from .pool import Outcome, pool_map

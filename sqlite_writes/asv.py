@@ -18,7 +18,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from .burst import create_table_of, insert_rows_in_parallel
+from .burst import insert_rows_in_parallel
+from .calls import create_table_of
 from .driver import sqlite3
 from .table import generate_example_rows
 from .writers.names import AnyWriter, resolve_writer

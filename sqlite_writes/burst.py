@@ -12,14 +12,15 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from .examination import call_in_fresh_process, examine, keep_quiet
-from .pool import pool_map
+from .calls import prepare, rows_of
+from .examination import examine
+from .pool import Outcome, pool_map
 from .report import BurstError, BurstReport, check_rows
 from .settings import resolve_settings
 from .writers.names import AnyWriter, resolve_writer
 from .writers.ours import Ours, check_database, insert_rows, trace_insert
 from .writers.warm_up import warm_up
-from .writers.writer import Writer, as_rows, name_of, trace_writer
+from .writers.writer import InsertTrace, Writer, trace_writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -33,20 +34,6 @@ _TIME_FOR_PROCESSES = 60.0
 
 # The busy timeout of a writer that is not ours is not known; this is SQLite's usual one in Python.
 _USUAL_TIMEOUT = 5.0
-
-
-def create_table_of(writer: AnyWriter, database: Database, *, start_method: str = "forkserver") -> None:
-    """Have the writer make its table, fresh; one that is not ours in a process of its own.
-
-    Raises ``NotImplementedError`` if it cannot write here (a library that is not installed, no server), and
-    ``WriterError`` in one line if its ``create`` fails.
-    """
-    writer = resolve_writer(writer)
-    if isinstance(writer, Ours):
-        writer.create(database)
-    else:
-        path = os.fspath(database)
-        call_in_fresh_process(f"create of {name_of(writer)}", partial(_create, writer), path, start_method)
 
 
 def insert_rows_in_parallel(
@@ -80,34 +67,39 @@ def insert_rows_in_parallel(
     writer = resolve_writer(writer)
     rows = _checked(rows)
     if isinstance(writer, Ours):
-        settings = writer.settings
-        check_database(database, settings)
-        before = writer.rows(database)
-        outcomes = pool_map(
-            partial(trace_insert, database, settings=settings),
-            rows,
-            start_method=start_method,
-            deadline=settings.busy_timeout + _TIME_FOR_PROCESSES if deadline is None else deadline,
-            warm_up=partial(warm_up, settings),
-        )
-        check = check_rows(rows, before, writer.rows(database))
+        check_database(database, writer.settings)
+        insert: Callable[[Row], InsertTrace] = partial(trace_insert, database, settings=writer.settings)
+    else:
+        insert = partial(trace_writer, writer, os.fspath(database))
+    deadline = deadline_for(writer) if deadline is None else deadline
+    before = rows_of(writer, database, start_method)
+    outcomes = pool_map(insert, rows, start_method=start_method, deadline=deadline, warm_up=partial(prepare, writer))
+    return check_burst(writer, database, rows, outcomes, before, start_method=start_method, deadline=deadline)
+
+
+def deadline_for(writer: Writer) -> float:
+    """Seconds that a burst may take unless its caller says otherwise."""
+    return _TIME_FOR_PROCESSES + (writer.settings.busy_timeout if isinstance(writer, Ours) else _USUAL_TIMEOUT)
+
+
+def check_burst(
+    writer: Writer,
+    database: Database,
+    rows: Sequence[Row],
+    outcomes: Sequence[Outcome[InsertTrace]],
+    before: Sequence[Row],
+    *,
+    start_method: str,
+    deadline: float,
+) -> BurstReport:
+    """Read the rows back and report; examine a writer that is not ours. ``before``: what was there before the burst."""
+    if isinstance(writer, Ours):
+        check = check_rows(rows, before, rows_of(writer, database))
         return BurstReport(writer, tuple(rows), tuple(outcomes), check)
-    path = os.fspath(database)
-    deadline = _USUAL_TIMEOUT + _TIME_FOR_PROCESSES if deadline is None else deadline
-    read: Callable[[], list[Row]] = partial(
-        call_in_fresh_process, f"rows of {name_of(writer)}", partial(_rows, writer), path, start_method
-    )
-    before = read()
-    outcomes = pool_map(
-        partial(trace_writer, writer, path),
-        rows,
-        start_method=start_method,
-        deadline=deadline,
-        warm_up=partial(_prepare, writer),
-    )
-    examination = examine(writer, path, rows, start_method=start_method, deadline=deadline)
-    after = read()
-    report = BurstReport(writer, tuple(rows), tuple(outcomes), check_rows(rows, before, examination.without_own(after)))
+    examination = examine(writer, os.fspath(database), rows, start_method=start_method, deadline=deadline)
+    after = rows_of(writer, database, start_method)
+    check = check_rows(rows, before, examination.without_own(after))
+    report = BurstReport(writer, tuple(rows), tuple(outcomes), check)
     return replace(report, remarks=tuple(examination.remarks(after, len(rows), report.lost)))
 
 
@@ -132,21 +124,6 @@ def insert_rows_one_after_another(
     if outcome.started is None or outcome.ended is None:
         raise BurstError(f"the process that inserts one row after another {outcome.status} within {deadline:g} s")
     return outcome.ended - outcome.started
-
-
-def _create(writer: Writer, database: str) -> None:
-    keep_quiet()
-    writer.create(database)
-
-
-def _rows(writer: Writer, database: str) -> list[Row]:
-    keep_quiet()
-    return as_rows(writer.rows(database))
-
-
-def _prepare(writer: Writer) -> None:
-    keep_quiet()
-    getattr(writer, "warm_up", bool)()
 
 
 def _checked(rows: Iterable[Row]) -> Sequence[Row]:

@@ -16,21 +16,16 @@ import uuid
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
+from .calls import TIME_ALONE, keep_quiet, prepare, what_happened
 from .pool import Outcome, pool_map
-from .writers.writer import InsertError, Writer, WriterError, as_insert_error
+from .writers.writer import InsertError, Writer, as_insert_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from .table import Row
-
-Argument = TypeVar("Argument")
-Result = TypeVar("Result")
-
-# Seconds for what one process does alone.
-_TIME_ALONE = 30.0
 
 # Which of these files are SQLite's, and of which somebody holds the write lock? In a process of its own: to open and
 # close a database file here would drop the locks that are looked for (https://sqlite.org/howtocorrupt.html, 2.2).
@@ -52,33 +47,6 @@ for path in sys.argv[1:]:
         pass
 print(json.dumps(answers))
 """
-
-
-def call_in_fresh_process(
-    what: str,
-    function: Callable[[Argument], Result],
-    argument: Argument,
-    start_method: str = "forkserver",
-    deadline: float = _TIME_ALONE,
-) -> Result:
-    """Return ``function(argument)``, called in a process of its own; ``WriterError`` that begins with ``what``.
-
-    ``NotImplementedError`` comes out as it is: there is something that the writer needs and this machine lacks.
-    """
-    (outcome,) = pool_map(function, [argument], start_method=start_method, deadline=deadline)
-    if isinstance(outcome.exception, (NotImplementedError, WriterError)):
-        raise outcome.exception
-    if outcome.status == "returned":
-        return outcome.result  # type: ignore[return-value]  # None only where the function returned it
-    raise WriterError(f"{what} {_what_happened(outcome, deadline)}")
-
-
-def keep_quiet() -> None:
-    """Have what this process prints from now on go nowhere: a writer's words are not the caller's."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (1, 2):
-        os.dup2(nowhere, stream)
-    os.close(nowhere)
 
 
 @dataclass(frozen=True)
@@ -112,7 +80,7 @@ class Examination:
     killed_row: Row = field(default_factory=lambda: _new_row("killed"))
     closing: Outcome[Watched] | None = None
     killed: Outcome[None] | None = None
-    limit: float = _TIME_ALONE
+    limit: float = TIME_ALONE
 
     def without_own(self, rows: list[Row]) -> list[Row]:
         """The rows without the two of the examination."""
@@ -123,7 +91,7 @@ class Examination:
         if self.closing is None or self.killed is None:
             return []
         if self.closing.result is None:
-            return [f"alone, too, insert {_what_happened(self.closing, self.limit)}"]
+            return [f"alone, too, insert {what_happened(self.closing, self.limit)}"]
         seen, found = self.closing.result, []
         is_kept = any(_is_like(row, self.closing_row) for row in rows)
         if seen.error is not None:
@@ -167,23 +135,18 @@ def examine(writer: Writer, database: str, rows: Sequence[Row], *, start_method:
     if not any(isinstance(value, str) for (value,) in rows):
         return Examination()
     examination = Examination()
-    limit = min(deadline, _TIME_ALONE)
+    limit = min(deadline, TIME_ALONE)
     (closing,) = pool_map(
         partial(_watch, writer, database),
         [examination.closing_row],
         start_method=start_method,
         deadline=limit,
-        warm_up=partial(_import, writer),
+        warm_up=partial(prepare, writer),
     )
     (killed,) = pool_map(
         partial(_be_killed, writer, database), [examination.killed_row], start_method=start_method, deadline=limit
     )
     return Examination(examination.closing_row, examination.killed_row, closing, killed, limit)
-
-
-def _import(writer: Writer) -> None:
-    keep_quiet()
-    getattr(writer, "warm_up", bool)()
 
 
 def _watch(writer: Writer, database: str, row: Row) -> Watched:
@@ -251,7 +214,7 @@ def _locks(paths: list[str]) -> dict[str, bool]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        timeout=_TIME_ALONE,
+        timeout=TIME_ALONE,
         check=False,
     )
     locks: dict[str, bool] = json.loads(answer.stdout or b"{}")
@@ -283,16 +246,6 @@ def _has_children() -> bool:
             pass
         return True
     return False
-
-
-def _what_happened(outcome: Outcome[Any], deadline: float) -> str:
-    if outcome.exit_status is not None:
-        return f"ends its process with status {outcome.exit_status}"
-    if outcome.exception is not None:
-        return f"fails: {as_insert_error(outcome.exception)}"
-    if outcome.killed_by is not None:
-        return f"is killed by signal {outcome.killed_by}"
-    return f"does not return within {deadline:g} s"
 
 
 def _is_like(row: Row, own: Row) -> bool:

@@ -13,7 +13,8 @@ import tempfile
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
-from .burst import create_table_of, insert_rows_in_parallel
+from .burst import insert_rows_in_parallel
+from .calls import create_table_of
 from .kept_open import insert_rows_kept_open
 from .table import generate_example_rows
 

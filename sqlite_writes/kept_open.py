@@ -11,23 +11,20 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .examination import call_in_fresh_process, examine, keep_quiet
+from .burst import check_burst, deadline_for
+from .calls import prepare, rows_of
 from .pool import Outcome, pool_map
-from .report import BurstReport, check_rows
 from .writers.names import AnyWriter, resolve_writer
 from .writers.ours import Ours, check_database
-from .writers.warm_up import warm_up
-from .writers.writer import InsertError, InsertTrace, as_insert_error, as_rows, name_of
+from .writers.writer import InsertError, InsertTrace, as_insert_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .driver import Database
+    from .report import BurstReport
     from .table import Row
     from .writers.writer import Writer
-
-# Seconds that a burst may take unless the caller says otherwise, beside the busy timeout of a writer of ours.
-_DEADLINE = 60.0
 
 # Seconds before the deadline at which a process begins no more rows, so that it can still say what became of the rest.
 _TIME_TO_END = 2.0
@@ -62,26 +59,18 @@ def insert_rows_kept_open(
         raise ValueError(f"{len(rows)} rows cannot be shared alike among {workers} workers")
     each = len(rows) // workers
     shares = [tuple(rows[first : first + each]) for first in range(0, len(rows), each)]
-    ours = isinstance(writer, Ours)
-    if deadline is None:
-        deadline = _DEADLINE + (writer.settings.busy_timeout if isinstance(writer, Ours) else 0)
+    deadline = deadline_for(writer) if deadline is None else deadline
     if isinstance(writer, Ours):
         check_database(database, writer.settings)
-    before = _read(writer, database)
+    before = rows_of(writer, database)
     outcomes = pool_map(
         partial(_insert_all, writer, os.fspath(database), time.monotonic() + deadline - _TIME_TO_END),
         shares,
         deadline=deadline,
-        warm_up=partial(_prepare, writer),
+        warm_up=partial(prepare, writer),
     )
     by_row = [row for outcome in outcomes for row in _outcomes_of_rows(outcome, each)]
-    if ours:
-        return BurstReport(writer, tuple(rows), tuple(by_row), check_rows(rows, before, _read(writer, database)))
-    examination = examine(writer, os.fspath(database), rows, start_method="forkserver", deadline=deadline)
-    after = _read(writer, database)
-    check = check_rows(rows, before, examination.without_own(after))
-    report = BurstReport(writer, tuple(rows), tuple(by_row), check)
-    return replace(report, remarks=tuple(examination.remarks(after, workers, report.lost)))
+    return check_burst(writer, database, rows, by_row, before, start_method="forkserver", deadline=deadline)
 
 
 def _insert_all(writer: Writer, database: str, until: float, rows: Sequence[Row]) -> list[_Insert]:
@@ -127,23 +116,3 @@ def _outcomes_of_rows(outcome: Outcome[list[_Insert]], rows_each: int) -> list[O
         )
         for insert in outcome.result
     ]
-
-
-def _prepare(writer: Writer) -> None:
-    if isinstance(writer, Ours):
-        warm_up(writer.settings)
-    else:
-        keep_quiet()
-        getattr(writer, "warm_up", bool)()
-
-
-def _read(writer: Writer, database: Database) -> list[Row]:
-    """Read every row that is there; of a writer that is not ours in a process of its own."""
-    if isinstance(writer, Ours):
-        return writer.rows(database)
-    return call_in_fresh_process(f"rows of {name_of(writer)}", partial(_rows, writer), os.fspath(database))
-
-
-def _rows(writer: Writer, database: str) -> list[Row]:
-    keep_quiet()
-    return as_rows(writer.rows(database))

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .advice import advise
-from .burst import create_table_of, insert_rows_in_parallel
+from .burst import insert_rows_in_parallel
+from .calls import create_table_of
 from .report import reason_of
 from .table import generate_example_rows
 from .writers.writer import Functions, name_of

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sqlite_writes.examination import call_in_fresh_process, keep_quiet
+from sqlite_writes.calls import call_in_fresh_process, keep_quiet
 from sqlite_writes.settings import SETTINGS, Settings
 from sqlite_writes.writers.libraries import LIBRARIES
 from sqlite_writes.writers.names import resolve_writer

@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlite_writes.examination import keep_quiet
+from sqlite_writes.calls import keep_quiet
 from sqlite_writes.writers.ours import Ours
 from sqlite_writes.writers.warm_up import warm_up
 from sqlite_writes.writers.writer import InsertError, as_insert_error

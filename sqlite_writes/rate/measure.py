@@ -9,27 +9,22 @@ import errno
 import math
 import random
 from array import array
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlite_writes.burst import create_table_of
-from sqlite_writes.examination import call_in_fresh_process, keep_quiet
+from sqlite_writes.calls import create_table_of, rows_of
 from sqlite_writes.fresh_burst import fresh_database
 from sqlite_writes.pool import Outcome, pool_map
-from sqlite_writes.report import BurstReport, check_rows
+from sqlite_writes.report import BurstReport, Check, check_rows
 from sqlite_writes.table import check_folder, generate_example_rows
 from sqlite_writes.writers.names import resolve_writer
-from sqlite_writes.writers.ours import Ours
-from sqlite_writes.writers.writer import InsertError, InsertTrace, Writer, as_rows, name_of
+from sqlite_writes.writers.writer import InsertError, InsertTrace
 
 from .crew import Crew
 from .ledger import Entry, Ledger, new_ledger
 from .report import Insert, RateReport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sqlite_writes.driver import Database
     from sqlite_writes.table import Row
     from sqlite_writes.writers.names import AnyWriter
@@ -99,7 +94,7 @@ def measure_rate(
     outcomes: list[Outcome[None]] = []
     with fresh_database(folder) as database, new_ledger(len(due)) as path:
         create_table_of(writer, database)
-        before = _read(writer, database)
+        before = rows_of(writer, database)
         # All must be awake when the run begins: some milliseconds each.
         crew = Crew(writer, database, rows, due, path, 0.2 + 0.002 * workers, patience, keep_open)
         try:
@@ -114,7 +109,7 @@ def measure_rate(
         ledger = Ledger(path, len(due))
         began, entries = ledger.began, ledger.entries()
         ledger.close()
-        after = _read(writer, database)
+        after = rows_of(writer, database)
     for outcome in outcomes:
         # A failed insert is in the ledger, and so is one whose process has ended: this is something else.
         if outcome.exception is not None and outcome.exit_status is None:
@@ -137,7 +132,7 @@ def measure_rate(
             writer,
             tuple(rows[index] for index in chosen),
             tuple(of_row[index] for index in chosen),
-            type(check)(
+            Check(
                 tuple(check.copies[index] for index in chosen),
                 tuple(check.instead[index] for index in chosen),
                 check.unexpected,
@@ -174,18 +169,6 @@ def crew_for(rate: float, stall: float = _LONGEST_STALL) -> int:
     """How many processes are free for all inserts that come due in a stall of so many seconds, within limits."""
     fewest, most = _WORKERS
     return min(max(math.ceil(rate * stall), fewest), most)
-
-
-def _read(writer: Writer, database: str) -> list[Row]:
-    if isinstance(writer, Ours):
-        return writer.rows(database)
-    read: Callable[[str], list[Row]] = partial(_rows, writer)
-    return call_in_fresh_process(f"rows of {name_of(writer)}", read, database)
-
-
-def _rows(writer: Writer, database: str) -> list[Row]:
-    keep_quiet()
-    return as_rows(writer.rows(database))
 
 
 def _insert(due: float, began: float, entry: Entry) -> Insert:
