@@ -137,7 +137,7 @@ class BurstReport:
         else:
             parts[1:1] = [("wait, write and sync", "opened", "committed")]
         return {
-            name: _quantile(sorted(getattr(trace, to) - getattr(trace, since) for trace in self._traces()), 0.5)
+            name: quantile(sorted(getattr(trace, to) - getattr(trace, since) for trace in self._traces()), 0.5)
             for name, since, to in parts
         }
 
@@ -150,7 +150,7 @@ class BurstReport:
         """The insert time that this share of the inserts did not exceed, a time that occurred; None if none ended."""
         if not 0 <= share <= 1:
             raise ValueError(f"share {share!r} is not a number from 0 to 1")
-        return _quantile(self.insert_times, share)
+        return quantile(self.insert_times, share)
 
     @property
     def slowest(self) -> float | None:
@@ -330,7 +330,8 @@ def reason_of(outcome: Outcome[InsertTrace]) -> str:
     return error_name(outcome.exception) if outcome.exception is not None else outcome.status
 
 
-def _quantile(ascending: list[float], share: float) -> float | None:
+def quantile(ascending: list[float], share: float) -> float | None:
+    """The smallest value that at least this share of the values does not exceed; None if there is none."""
     return ascending[max(math.ceil(share * len(ascending)) - 1, 0)] if ascending else None
 
 

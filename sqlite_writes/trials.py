@@ -5,13 +5,12 @@ Knows no process and no table, and not how sizes are chosen (limit.py) or shown 
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .advice import advise
-from .report import reason_of
+from .report import quantile, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -169,8 +168,3 @@ def _process_times(report: BurstReport) -> list[float]:
         if outcome.ended is not None:
             ends[outcome.pid] = max(outcome.ended, ends.get(outcome.pid, 0.0))
     return sorted(ended - min(starts) for ended in ends.values())
-
-
-def quantile(ascending: list[float], share: float) -> float | None:
-    """The smallest value that at least this share of the values does not exceed; None if there is none."""
-    return ascending[max(math.ceil(share * len(ascending)) - 1, 0)] if ascending else None
