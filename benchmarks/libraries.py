@@ -56,6 +56,7 @@ WRITERS = [
     "lmdb",
     "json-lines",
     "postgresql",
+    "django-timeout",
 ]
 
 

@@ -307,6 +307,8 @@ WRONG = {
     ("burst", "3", "--writer", "notes:number", "--rows", "notes:texts"): "notes:number is no function",
     ("burst", "3", "--writer", "notes:write", "--rows", "notes:text"): "notes has no text",
     ("burst", "3", "--writer", "wal", "--rows", "notes:texts"): "name that with --writer package.module:name",
+    ("burst", "3", "--rows", "nope"): "name that with --writer package.module:name",
+    ("burst", "3", "--writer", "notes:write", "--rows", "nope"): "--rows 'nope' is no package.module:name",
     ("burst", "3", "--directory", "nowhere"): "'nowhere' does not exist",
     ("burst", "3", "--directory", "notes.py"): "'notes.py' is no folder",
     ("burst", "3", "--bursts", "0"): "0 is not in the range",

@@ -11,10 +11,13 @@ from .output import document, machine_text, markdown, printable, say, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from .measured import Measured
     from .options import Options
     from .output import Table
+
+_ADVICE = "Advice, from what was just measured"
 
 
 def complain(text: str) -> None:
@@ -39,7 +42,7 @@ def end(
     """Show the advice and the thresholds that were passed, write the files, and return the status."""
     if advice:
         say()
-        say("Advice, from what was just measured", style="bold")
+        say(_ADVICE, style="bold")
         for line in advice:
             say(f"- {line}", indent=2)
     for line in passed:
@@ -59,24 +62,37 @@ def end(
         )
         write_json(options.export_json, content)
     if options.export_markdown is not None:
-        write_markdown(
-            options.export_markdown,
-            [
-                f"# {title}",
-                f"{machine_text()}.",
-                *map(markdown, tables),
-                _list(sentences),
-                "## Advice, from what was just measured" if advice else "",
-                _list(advice),
-                _list([f"threshold passed: {line}" for line in passed]),
-            ],
-        )
+        _write_markdown(options.export_markdown, title, tables, sentences, advice, passed)
     if options.plot is not None and any(one.sizes for one in found):
         from .plot import draw
 
         draw(options.plot, title, found)
-    problems = dict.fromkeys(one.problem for one in found if one.problem is not None)
-    for problem in problems:
+    return _status([one.problem for one in found if one.problem is not None], passed, is_interrupted)
+
+
+def _write_markdown(
+    path: Path,
+    title: str,
+    tables: Sequence[Table],
+    sentences: Sequence[str],
+    advice: Sequence[str],
+    passed: Sequence[str],
+) -> None:
+    parts = [
+        f"# {title}",
+        f"{machine_text()}.",
+        *map(markdown, tables),
+        _list(sentences),
+        f"## {_ADVICE}" if advice else "",
+        _list(advice),
+        _list([f"threshold passed: {line}" for line in passed]),
+    ]
+    write_markdown(path, parts)
+
+
+def _status(problems: Sequence[str], passed: Sequence[str], is_interrupted: bool) -> int:
+    """Say each problem once, and return the status."""
+    for problem in dict.fromkeys(problems):
         complain(problem)
     if is_interrupted:
         complain("interrupted: what was measured so far is above, and nothing is left running")

@@ -116,29 +116,38 @@ class OutputFile(click.ParamType[Path]):
         return path
 
 
+# What every measuring command takes.
+writer_option = click.option(
+    "--writer",
+    "-w",
+    type=WriterNames(),
+    default="default,wal,grouped",
+    show_default=True,
+    help="Settings, libraries, or package.module:name of your own writer.",
+)
+rows_option = click.option(
+    "--rows",
+    metavar="NAME",
+    help="package.module:name of the function that reads all rows back. "
+    "What --writer names is then a function that inserts one row.",
+)
+directory_option = click.option(
+    "--directory",
+    type=Folder(),
+    default=".",
+    help="Where the databases are made and removed, so that this disk is measured. Default: this folder.",
+)
+json_option = click.option(
+    "--export-json", type=OutputFile(), help="Write all numbers as JSON; its schema has a version."
+)
+
+
 def measuring_options(bursts: int) -> Callable[[Command], Command]:
     """Add the options of ``Options`` to a command; ``bursts``: how many, unless told."""
     options = [
-        click.option(
-            "--writer",
-            "-w",
-            type=WriterNames(),
-            default="default,wal,grouped",
-            show_default=True,
-            help="Settings, libraries, or package.module:name of your own writer.",
-        ),
-        click.option(
-            "--rows",
-            metavar="NAME",
-            help="package.module:name of the function that reads all rows back. "
-            "What --writer names is then a function that inserts one row.",
-        ),
-        click.option(
-            "--directory",
-            type=Folder(),
-            default=".",
-            help="Where the databases are made and removed, so that this disk is measured. Default: this folder.",
-        ),
+        writer_option,
+        rows_option,
+        directory_option,
         click.option(
             "--bursts",
             type=WholeNumber(1, 1000),
@@ -156,7 +165,7 @@ def measuring_options(bursts: int) -> Callable[[Command], Command]:
             help="End with status 3 if a burst has more rows that failed, were lost, altered or duplicated.",
         ),
         click.option("--p99", type=Duration(), help="End with status 3 if 1% of the inserts took longer: 100ms."),
-        click.option("--export-json", type=OutputFile(), help="Write all numbers as JSON; its schema has a version."),
+        json_option,
         click.option("--export-markdown", type=OutputFile(), help="Write the tables as Markdown."),
         click.option("--plot", type=OutputFile(PICTURES), help="Draw a picture: .svg, .png or .html."),
     ]

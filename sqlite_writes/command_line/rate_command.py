@@ -17,7 +17,7 @@ from sqlite_writes.rate import RateInterrupted, RateLimit, find_rate, measure_ra
 
 from .ending import complain
 from .errors import ANSWERED, COULD_NOT_MEASURE, INTERRUPTED, THRESHOLD_PASSED, CouldNotMeasure, WrongUsage, in_words
-from .options import Duration, Folder, OutputFile, WholeNumber, WriterNames, checked
+from .options import Duration, WholeNumber, checked, directory_option, json_option, rows_option, writer_option
 from .output import document, machine_text, say, seconds_text, show, write_json
 from .progress import progress
 from .rate_answer import (
@@ -82,20 +82,8 @@ class LoadType(click.ParamType[Load]):
 
 
 @click.command("rate")
-@click.option(
-    "--writer",
-    "-w",
-    type=WriterNames(),
-    default="default,wal,grouped",
-    show_default=True,
-    help="Settings, libraries, or package.module:name of your own writer.",
-)
-@click.option(
-    "--rows",
-    metavar="NAME",
-    help="package.module:name of the function that reads all rows back. "
-    "What --writer names is then a function that inserts one row.",
-)
+@writer_option
+@rows_option
 @click.option("--rate", "load", type=LoadType(), help="The load: 1000/day, 3/hour, 10/min or 50/s.")
 @click.option(
     "--p99",
@@ -120,14 +108,9 @@ class LoadType(click.ParamType[Load]):
     help="How many processes wait for inserts to come due. [default: by the rate, 16 to 200]",
 )
 @click.option("--keep-open", is_flag=True, help="Each process keeps its connection.")
-@click.option(
-    "--directory",
-    type=Folder(),
-    default=".",
-    help="Where the databases are made and removed, so that this disk is measured. Default: this folder.",
-)
+@directory_option
 @click.option("--seed", type=int, help="Of the moments. Default: another one each time.")
-@click.option("--export-json", type=OutputFile(), help="Write all numbers as JSON; its schema has a version.")
+@json_option
 def rate(
     writer: tuple[str, ...],
     rows: str | None,

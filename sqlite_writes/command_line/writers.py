@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sqlite_writes.calls import call_in_fresh_process, keep_quiet
 from sqlite_writes.settings import SETTINGS, Settings
 from sqlite_writes.writers.libraries import LIBRARIES
-from sqlite_writes.writers.names import resolve_writer
+from sqlite_writes.writers.names import is_path, resolve_writer
 from sqlite_writes.writers.ours import Ours
 from sqlite_writes.writers.writer import PARTS, Functions, Writer, WriterError, load
 
@@ -54,10 +54,12 @@ class Chosen:
 
 def choose(names: Sequence[str], rows: str | None) -> list[Chosen]:
     """Return the writers; raise ``WrongUsage`` for a name that is none, or for code that lacks what it takes."""
-    chosen = [Chosen(name, _writer(name, rows)) for name in names]
-    own = [one for one in chosen if ":" in one.name]
+    own = [name for name in names if ":" in name]
     if rows is not None and not own:
         raise WrongUsage("--rows reads the rows of your own function: name that with --writer package.module:name")
+    if rows is not None and not is_path(rows):
+        raise WrongUsage(f"--rows {rows!r} is no package.module:name of the function that reads all rows back")
+    chosen = [Chosen(name, _writer(name, rows)) for name in names]
     for one in chosen:
         _check(one, rows)
     return chosen
@@ -66,12 +68,9 @@ def choose(names: Sequence[str], rows: str | None) -> list[Chosen]:
 def _writer(name: str, rows: str | None) -> Writer:
     try:
         writer = resolve_writer(name)
-        if rows is not None:
-            resolve_writer(rows)
     except ValueError:
-        wrong = name if rows is None or ":" not in name else rows
-        raise WrongUsage(_unknown(wrong)) from None
-    return Functions(name, rows) if rows is not None and ":" in name else writer
+        raise WrongUsage(_unknown(name)) from None
+    return writer if rows is None or ":" not in name else Functions(name, rows)
 
 
 def _unknown(name: str) -> str:

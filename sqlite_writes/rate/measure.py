@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sqlite_writes.driver import Database
     from sqlite_writes.table import Row
     from sqlite_writes.writers.names import AnyWriter
+    from sqlite_writes.writers.writer import Writer
 
 # A stall of so many seconds finds a worker free for each insert that comes due in it.
 _LONGEST_STALL = 2.0
@@ -90,36 +91,20 @@ def measure_rate(
     folder = Path(directory).absolute()
     check_folder(folder / "writes.db")
     rows: list[Row] = list(generate_example_rows(len(due)))
-    was_interrupted = False
-    outcomes: list[Outcome[None]] = []
     with fresh_database(folder) as database, new_ledger(len(due)) as path:
         create_table_of(writer, database)
         before = rows_of(writer, database)
         # All must be awake when the run begins: some milliseconds each.
         crew = Crew(writer, database, rows, due, path, 0.2 + 0.002 * workers, patience, keep_open)
-        try:
-            outcomes = pool_map(
-                crew,
-                range(1, workers + 1),
-                deadline=seconds + patience + _TIME_FOR_PROCESSES if deadline is None else deadline,
-                warm_up=crew.prepare,
-            )
-        except KeyboardInterrupt:
-            was_interrupted = True
+        until = seconds + patience + _TIME_FOR_PROCESSES if deadline is None else deadline
+        outcomes, was_interrupted = _run(crew, workers, until)
         ledger = Ledger(path, len(due))
         began, entries = ledger.began, ledger.entries()
         ledger.close()
         after = rows_of(writer, database)
-    for outcome in outcomes:
-        # A failed insert is in the ledger, and so is one whose process has ended: this is something else.
-        if outcome.exception is not None and outcome.exit_status is None:
-            raise outcome.exception
     if was_interrupted and not any(entry.ended for entry in entries):
         raise RateInterrupted(None)
-    check = check_rows(rows, before, after)
-    of_row = [_outcome(entry, outcomes) for entry in entries]
     kept = [index for index, entry in enumerate(entries) if entry.ended or not was_interrupted]
-    chosen = [index for index in kept if entries[index].began]
     report = RateReport(
         writer,
         rate_per_second,
@@ -128,16 +113,7 @@ def measure_rate(
         keep_open,
         seed,
         tuple(_insert(due[index], began, entries[index]) for index in kept),
-        BurstReport(
-            writer,
-            tuple(rows[index] for index in chosen),
-            tuple(of_row[index] for index in chosen),
-            Check(
-                tuple(check.copies[index] for index in chosen),
-                tuple(check.instead[index] for index in chosen),
-                check.unexpected,
-            ),
-        ),
+        _begun(writer, rows, check_rows(rows, before, after), entries, outcomes, kept),
         together,
         not was_interrupted,
     )
@@ -146,6 +122,36 @@ def measure_rate(
     if was_interrupted:
         raise RateInterrupted(report)
     return report
+
+
+def _run(crew: Crew, workers: int, deadline: float) -> tuple[list[Outcome[None]], bool]:
+    """Have the crew insert; return what became of its processes, none if Ctrl-C ended it, and whether that was so."""
+    try:
+        outcomes = pool_map(crew, range(1, workers + 1), deadline=deadline, warm_up=crew.prepare)
+    except KeyboardInterrupt:
+        return [], True
+    for outcome in outcomes:
+        # A failed insert is in the ledger, and so is one whose process has ended: this is something else.
+        if outcome.exception is not None and outcome.exit_status is None:
+            raise outcome.exception
+    return outcomes, False
+
+
+def _begun(
+    writer: Writer, rows: list[Row], check: Check, entries: list[Entry], outcomes: list[Outcome[None]], kept: list[int]
+) -> BurstReport:
+    """Return the report of those inserts of ``kept`` that were begun."""
+    begun = [index for index in kept if entries[index].began]
+    return BurstReport(
+        writer,
+        tuple(rows[index] for index in begun),
+        tuple(_outcome(entries[index], outcomes) for index in begun),
+        Check(
+            tuple(check.copies[index] for index in begun),
+            tuple(check.instead[index] for index in begun),
+            check.unexpected,
+        ),
+    )
 
 
 def draw_moments(rate: float, seconds: float, seed: int, together: int = 1) -> array[float]:

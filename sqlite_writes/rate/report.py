@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from sqlite_writes.report import quantile as quantile_or_none
 from sqlite_writes.report import reason_of
 from sqlite_writes.writers.writer import name_of
 
@@ -254,10 +255,11 @@ def count_meetings(intervals: Iterable[tuple[float, float]], rate: float | None)
 
 def quantile(ascending: list[float], share: float) -> float:
     """The time that this share did not exceed, a time that occurred; NaN if there is none."""
-    return ascending[max(math.ceil(share * len(ascending)) - 1, 0)] if ascending else math.nan
+    time = quantile_or_none(ascending, share)
+    return math.nan if time is None else time
 
 
 def summary(ascending: list[float]) -> dict[str, float | None]:
     """The quantiles that are shown; None if there are no times."""
     shares = {"median": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999, "slowest": 1.0}
-    return {name: quantile(ascending, share) if ascending else None for name, share in shares.items()}
+    return {name: quantile_or_none(ascending, share) for name, share in shares.items()}

@@ -99,6 +99,7 @@ class Django(WarmsUp):
 
 
 as_it_comes = Django()
+with_timeout = Django(options={"timeout": 60})
 reading = Django(reads_first=True)
 immediate = Django(reads_first=True, options={"transaction_mode": "IMMEDIATE"})
 # What its page says of "Database is locked": a longer timeout, and a transaction that can wait for it.

@@ -125,6 +125,14 @@ LIBRARIES: dict[str, Library] = {
         note=f"Only writes, and SQLite commits each statement. {_TOO_LATE}",
         link=_DJANGO_CREATE,
     ),
+    "django-timeout": Library(
+        f"{_HERE}.django:with_timeout",
+        "Django",
+        "Django",
+        ONE_CHANGE,
+        note=_LONGER,
+        link=_DJANGO_LOCKED,
+    ),
     "django-reading": Library(
         f"{_HERE}.django:reading",
         "Django, reading before it writes",

@@ -30,6 +30,11 @@ def resolve_writer(writer: AnyWriter) -> Writer:
         return Ours(SETTINGS[writer])
     if writer in LIBRARIES:
         return Named(LIBRARIES[writer].writer, LIBRARIES[writer].distribution)
-    if _PATH.fullmatch(writer):
+    if is_path(writer):
         return Named(writer)
     raise ValueError(f"writer {writer!r} is no package.module:name, nor one of {', '.join([*SETTINGS, *LIBRARIES])}")
+
+
+def is_path(name: str) -> bool:
+    """Say whether that could be a ``package.module:name``."""
+    return _PATH.fullmatch(name) is not None
