@@ -19,7 +19,7 @@ from python_discovery import get_interpreter
 
 @functools.cache
 def find_python(version: str) -> str | None:
-    """Return the path of a CPython of that version ("3.12") that starts, or None."""
+    """Return the path of a CPython of that name ("3.12"; free-threaded: "3.13t") that starts, or None."""
     wanted = f"cpython{version}"
     found = get_interpreter(wanted) or get_interpreter(wanted, try_first_with=_held_by_pyenv(version))
     return (found.system_executable or found.executable) if found else None
@@ -27,8 +27,8 @@ def find_python(version: str) -> str | None:
 
 def _held_by_pyenv(version: str) -> list[str]:
     """Return the interpreters that pyenv holds of that version, active or not, newest first."""
-    root = os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")
-    held = Path(root, "versions").glob(f"{version}*/bin/python{version}")
+    root = os.environ.get("PYENV_ROOT", os.path.expanduser("~/.pyenv"))
+    held = Path(root, "versions").glob(f"{version.removesuffix('t')}*/bin/python{version}")
     return sorted(map(str, held), key=lambda path: [int(digits) for digits in re.findall(r"\d+", path)], reverse=True)
 
 

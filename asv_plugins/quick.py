@@ -18,6 +18,7 @@ from asv.environment import Environment, get_environments
 from asv.util import UserError
 
 from . import interpreters
+from .pythons import python_order
 
 ASV = [sys.executable, "-m", "asv"]
 LOG = Path(".asv/bench.log")
@@ -30,15 +31,20 @@ INTERRUPTED = 130
 def in_order(only: str) -> list[Environment]:
     """Return the environments that can be made here: the newest plain Python first, those with libraries last.
 
-    only: a Python ("3.12") or the name of an environment. ``UserError`` if there is none.
+    A free-threaded build comes after its sister. only: a Python ("3.12", "3.13t") or the name of an environment.
+    ``UserError`` if there is none.
     """
     interpreters.setup()
     wanted = only if not only or only.startswith("virtualenv") else f"virtualenv:{only}"
     found = list(get_environments(Config.load(), [wanted] if wanted else None, verbose=False))
     if not found:
         raise UserError(f"no environment {only}: none of the Pythons in asv.conf.json, or no interpreter here")
-    newest_first = sorted(found, key=lambda one: [int(part) for part in re.findall(r"\d+", one.python)], reverse=True)
-    return sorted(newest_first, key=lambda one: len(one.requirements))
+
+    def newest_first(one: Environment) -> tuple[int, list[int], bool]:
+        version, free_threaded = python_order(one.python)
+        return len(one.requirements), [-part for part in version], free_threaded
+
+    return sorted(found, key=newest_first)
 
 
 def name_of(environment: Environment) -> str:
@@ -55,7 +61,8 @@ def measure(environment: Environment, arguments: list[str]) -> int:
     """Run asv for one environment and say so in a line; its exit status."""
     name, started, last = name_of(environment), time.monotonic(), ""
     shown = Progress(name)
-    command = [*ASV, "run", "--environment", environment.name, *arguments]
+    # make answer reads the bursts one by one.
+    command = [*ASV, "run", "--environment", environment.name, "--record-samples", *arguments]
     with LOG.open("a") as log, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as asv:
         assert asv.stdout is not None  # noqa: S101 it was asked for
         try:

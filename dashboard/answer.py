@@ -21,6 +21,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from asv_plugins import machine as machines
+
 from .alarms import alarms_of
 from .history import read_histories
 from .results import BURST, NAIVE, NAIVE_BURST, rows_text, way_of
@@ -212,6 +214,7 @@ def main(name: str = "", which: str = "all") -> int:
     which: ``"first"`` is the environment in which most bursts were measured, ``"others"`` are the rest in few lines.
     """
     histories, unreadable, commit, machine = list["History"](), list[str](), "", ""
+    machines.setup()
     try:
         config = Config.load()
         commit = get_repo(config).get_hash_from_name("HEAD")

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from asv.results import Results, iter_results_paths
 from asv.util import UserError
 
+from asv_plugins.pythons import python_order
+
 from .results import BURST, LIBRARY_BURST, Values, read_values
 
 if TYPE_CHECKING:
@@ -188,8 +190,8 @@ def _driver(result: Results) -> str:
     return ", ".join(drivers)
 
 
-def _order(history: History) -> tuple[str, list[int], str]:
-    return history.machine, [int(part) for part in history.python.split(".") if part.isdigit()], history.environment
+def _order(history: History) -> tuple[str, tuple[int, ...], bool, str]:
+    return history.machine, *python_order(history.python), history.environment
 
 
 def read_commits(config: Config, repository: Path, histories: list[History]) -> list[Commit]:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from asv.feed import FeedEntry, write_atom
 from asv.publishing import OutputPublisher
 
+from asv_plugins.pythons import is_free_threaded
+
 from .alarms import latest_alarms
 from .answer import answer_of, describe_limit
 from .changes import find_worsenings
@@ -136,7 +138,8 @@ def first_view(histories: list[History]) -> History | None:
 
     def rank(history: History) -> tuple[bool, int, int, bool]:
         sizes = sum(map(len, answer_of(history.newest.values).rows.values()))
-        return history.newest.has_bursts, history.newest_revision, sizes, not history.driver
+        usual = not history.driver and not is_free_threaded(history.python)
+        return history.newest.has_bursts, history.newest_revision, sizes, usual
 
     return max(reversed(histories), key=rank, default=None)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import random
 import shlex
+import sysconfig
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,8 @@ from .workplace import built_sides, workplace
 if TYPE_CHECKING:
     from pathlib import Path
 
-THIS_PYTHON = ".".join(platform.python_version_tuple()[:2])
+FREE_THREADED = "t" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
+THIS_PYTHON = ".".join(platform.python_version_tuple()[:2]) + FREE_THREADED
 TIME_LIMIT = 540.0
 
 

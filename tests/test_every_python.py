@@ -7,6 +7,7 @@ import json
 import pytest
 
 from asv_plugins.interpreters import find_python
+from asv_plugins.pythons import python_order
 
 from .conftest import Living, run_script
 from .test_interpreters import PYTHONS
@@ -69,7 +70,7 @@ def python(request: pytest.FixtureRequest) -> tuple[tuple[int, ...], str]:
     path = find_python(request.param)
     if path is None:
         pytest.skip(f"no Python {request.param} on this machine")
-    return tuple(map(int, request.param.split("."))), path
+    return python_order(request.param)[0], path
 
 
 def test_a_callers_open_connection_costs_no_row_and_no_warning(
