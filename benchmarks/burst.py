@@ -16,6 +16,7 @@ from .common import (
     STORAGE,
     WORKERS,
     Samples,
+    _ByBurst,
     _TimedBursts,
     bursts,
     mean,
@@ -30,7 +31,7 @@ from .common import (
 USUAL = 100
 
 
-class Burst(_TimedBursts):
+class Burst(_TimedBursts, _ByBurst):
     """As many processes as workers, started fresh, held at a gate and released at once, each with one row."""
 
     params = (WORKERS, SETTINGS)

@@ -3,7 +3,7 @@
 asv starts a new process for every benchmark and parameter, and the many metrics of a burst come from the same bursts.
 So the classes share one folder (``setup_cache``: asv makes it and runs all of them there). The first benchmark of a
 cell runs the cell's bursts and leaves their reports in that folder, and the others read them. With ``asv run --bench``
-only the selected cells run.
+only the selected cells run. In each of asv's rounds (``asv run -a rounds=3``) a cell has bursts of its own.
 
 Counts are given to asv as means: a median is 0 when two bursts of five lose a row. Times are given as samples, a sample
 a burst, so that asv knows their spread. Lower is better in all that is judged: asv knows no other direction.
@@ -171,26 +171,66 @@ def bursts(settings: str = "", at_most: int = 3) -> int:
     return min(BURSTS, 2 if settings == "patient" else at_most)
 
 
+class Cell(list[Report]):
+    """The reports of a cell that belong to one of asv's rounds; ``read_as`` finds out which.
+
+    asv runs every benchmark once in a round, each in a new process, and does not say which round it is. So a benchmark
+    that has read the newest reports before has come again: it measures new ones, and the others read those.
+    """
+
+    def __init__(self, file: Path, measure: Callable[[], list[Report]]) -> None:
+        self.file = file.absolute()
+        self._measure = measure
+        self._read_here: dict[str, list[Report]] = {}
+        if not self.file.exists():
+            self._keep({"rounds": [measure()], "read": {}})
+        super().__init__(self._kept()["rounds"][-1])
+
+    def read_as(self, reader: str) -> list[Report]:
+        """Return the reports of the round that this reader is in; the same ones throughout a process."""
+        if reader not in self._read_here:
+            kept = self._kept()
+            place = kept["read"].get(reader, 0)
+            if place == len(kept["rounds"]):
+                kept["rounds"].append(self._measure())
+            kept["read"][reader] = place + 1
+            self._keep(kept)
+            self._read_here[reader] = kept["rounds"][place]
+        return self._read_here[reader]
+
+    def _kept(self) -> dict[str, Any]:
+        kept: dict[str, Any] = json.loads(self.file.read_text())
+        return kept
+
+    def _keep(self, kept: dict[str, Any]) -> None:
+        self.file.write_text(json.dumps(kept))
+
+
 def mean(reports: list[Report], name: str) -> float:
     """The mean over the bursts; n/a if the commit's reports lack the name."""
-    values = _values(reports, name)
+    values = _values(reports, "mean", name)
     return sum(values) / len(values)
 
 
 def samples(reports: list[Report], *names: str) -> Samples:
     """One sample a burst, found in the report by the names; n/a if the commit's reports lack one of them."""
-    values = _values(reports, *names)
+    values = _values(reports, "samples", *names)
     return math.nan if any(map(math.isnan, values)) else {"samples": values, "number": 1}
 
 
-def _values(reports: list[Report], *names: str) -> list[float]:
+def _values(reports: list[Report], kind: str, *names: str) -> list[float]:
+    """Return a value a burst. No two benchmarks of a class may read the same names as the same kind: see ``Cell``."""
     values = []
-    for report in reports:
+    for report in _of_this_round(reports, " ".join([kind, *names])):
         value: Any = report
         for name in names:
             value = None if value is None else value.get(name)
         values.append(math.nan if value is None else float(value))
     return values
+
+
+def _of_this_round(reports: list[Report], reader: str) -> list[Report]:
+    return reports.read_as(reader) if isinstance(reports, Cell) else reports
 
 
 class BurstClock:
@@ -209,7 +249,7 @@ class BurstClock:
 
     def replay(self, reports: list[Report]) -> None:
         """Move on by the next report's burst time."""
-        seconds = reports[self._next % len(reports)]["burst_time"]
+        seconds = _of_this_round(reports, "replay")[self._next % len(reports)]["burst_time"]
         if seconds is None:
             raise RuntimeError("no insert of this burst ended, so it has no time")
         self._now += seconds
@@ -226,12 +266,15 @@ class _Reports:
         """Do nothing, and so have asv run all of these classes in one folder."""
 
     def measured_once(self, cell: str, measure: Callable[[], Report], count: int) -> list[Report]:
-        """Return the cell's reports: what an earlier benchmark left in this folder, or ``count`` new ones."""
-        kept = Path(f"{type(self).__name__} {cell}.json")
-        if not kept.exists():
-            kept.write_text(json.dumps([measure() for _ in range(count)]))
-        reports: list[Report] = json.loads(kept.read_text())
-        return reports
+        """Return the cell's reports: what an earlier benchmark left in this folder, or ``count`` new ones.
+
+        asv calls ``setup`` again before each call that it times: a process stays with what it has read.
+        """
+        file = Path(f"{type(self).__name__} {cell}.json")
+        known = getattr(self, "reports", None)
+        if isinstance(known, Cell) and known.file == file.absolute():
+            return known
+        return Cell(file, lambda: [measure() for _ in range(count)])
 
 
 class _Bursts(_Reports):
@@ -244,6 +287,23 @@ class _Bursts(_Reports):
     @unit("rows per burst")
     def track_lost_rows(self, *_parameters: object) -> float:
         return mean(self.reports, "lost")
+
+
+class _ByBurst:
+    """What the answer needs besides: the same rows of each burst, so that their range is known (make answer).
+
+    asv keeps samples where it is told to (``--record-samples``). Its own number of them is a median.
+    """
+
+    reports: list[Report]
+
+    @unit("rows")
+    def track_failed_rows_by_burst(self, *_parameters: object) -> Samples:
+        return samples(self.reports, "failed")
+
+    @unit("rows")
+    def track_lost_rows_by_burst(self, *_parameters: object) -> Samples:
+        return samples(self.reports, "lost")
 
 
 class _TimedBursts(_Bursts):

@@ -17,7 +17,7 @@ from .alarms import alarms_of
 from .answer import answer_of
 from .changes import steps_of, transitions
 from .history import graph_key
-from .results import BURST, MUST_BE_ZERO, NAIVE_BURST, Value, way_of
+from .results import BURST, BY_BURST, MUST_BE_ZERO, NAIVE_BURST, Value, way_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,6 +80,7 @@ def cases_of(benchmarks: Mapping[str, Any]) -> list[Case]:
 def metrics_of(benchmarks: Mapping[str, Any]) -> list[Json]:
     """Return the columns of the table: the leading ones first, with their units."""
     names = [name.removeprefix(f"{BURST}.") for name in benchmarks if name.startswith(f"{BURST}.")]
+    names = [name for name in names if not name.endswith(BY_BURST)]  # the same rows again
     names.sort(key=lambda name: (list(LEADING).index(name) if name in LEADING else len(LEADING), name))
     return [
         {

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # The suite's classes that answer the question, and what people read for the second.
 BURST, NAIVE_BURST = "burst.Burst", "caller.NaiveBurst"
 NAIVE = "the naive way"
+# What has a count of rows for each burst, beside the benchmark that has their mean.
+BY_BURST = "_by_burst"
 # The class that runs the same bursts through other people's libraries.
 LIBRARY_BURST = "libraries.Libraries"
 

@@ -2,7 +2,7 @@
 
 asv starts a process for every benchmark and parameter, and all metrics of a cell are to come from the same bursts. So
 the first benchmark of a cell runs them and leaves their reports, as JSON, in the folder that asv makes for
-``setup_cache``; the others read them.
+``setup_cache``; the others read them. In each of asv's rounds (``asv run -a rounds=3``) there are new ones.
 """
 
 from __future__ import annotations
@@ -100,19 +100,38 @@ class Burst(ABC):
         """Run the cell's bursts, or read the reports of them. A commit without the writer is n/a."""
         _show_suite_to_fresh_processes(type(self).__module__)
         _skip_if_missing(self.writer)
+        self.workers = workers
+        self._reports_of(1)
+
+    def _read(self, name: str) -> list[float | None]:
+        """Return one of the numbers of each burst, of the round that asv is in.
+
+        asv runs a benchmark once in a round, and does not say which round it is: it is counted here.
+        """
+        counted = Path(f"{self._cell} {name}.rounds")
+        number = int(counted.read_text()) + 1 if counted.exists() else 1
+        counted.write_text(str(number))
+        return [report[name] for report in self._reports_of(number)]
+
+    @property
+    def _cell(self) -> str:
         # asv gives all subclasses of all modules the same folder.
-        kept = Path(f"{type(self).__module__}.{type(self).__qualname__} {workers}.json")
+        return f"{type(self).__module__}.{type(self).__qualname__} {self.workers}"
+
+    def _reports_of(self, number: int) -> list[_Kept]:
+        """Return the reports of that round's bursts, which its first benchmark runs."""
+        kept = Path(f"{self._cell} {number}.json")
         if not kept.exists():
             kept.write_text(json.dumps("the same bursts were ended before they were done, in an earlier benchmark"))
             try:
-                kept.write_text(json.dumps(self._measure(workers)))
+                kept.write_text(json.dumps(self._measure(self.workers)))
             except BaseException:  # n/a, or nothing that is known to happen again
                 kept.unlink()
                 raise
-        found = json.loads(kept.read_text())
+        found: list[_Kept] | str = json.loads(kept.read_text())
         if isinstance(found, str):
             _fail(found)
-        self.reports: list[_Kept] = found
+        return found
 
     def _measure(self, workers: int) -> list[_Kept] | str:
         """Return a report for each burst, or in one line why there is none."""
@@ -175,11 +194,12 @@ class Burst(ABC):
 
     def _mean(self, name: str) -> float:
         """A median would be 0 when one burst of three loses a row. asv prints all digits that there are."""
-        return round(sum(report[name] or 0 for report in self.reports) / len(self.reports), 4)
+        values = self._read(name)
+        return round(sum(value or 0 for value in values) / len(values), 4)
 
     def _samples(self, name: str) -> Samples:
         """One sample a burst, so that asv knows the spread; n/a if no insert of a burst ended."""
-        values = [report[name] for report in self.reports]
+        values = self._read(name)
         return math.nan if None in values else {"samples": values, "number": 1}
 
 

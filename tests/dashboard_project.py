@@ -13,7 +13,7 @@ import sys
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asv.results import Results
 from asv.runner import BenchmarkResult
@@ -21,6 +21,9 @@ from asv.runner import BenchmarkResult
 from dashboard.limits_data import LEADING
 
 from .conftest import PROJECT
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 WORKERS = ["50", "250", "500"]
 SETTINGS = ["'default'", "'wal'", "'concurrent'"]
@@ -122,10 +125,11 @@ class Project:
         required: dict[str, str] | None = None,
         record_samples: bool = False,
         driver: str = "",
+        started: datetime | None = None,
     ) -> Path:
         """Store a result: per benchmark, a number, None (failed), NaN or a list of samples for each parameters.
 
-        Parameters that are not named are n/a. Without numbers, all is well.
+        Parameters that are not named are n/a. Without numbers, all is well; without a start, it was just now.
         """
         described = {"machine": machine, "os": "Linux", "arch": "x86_64", "cpu": "", "ram": "1"}
         (self.results / machine).mkdir(exist_ok=True)
@@ -144,7 +148,7 @@ class Project:
             plain = [value if not isinstance(value, list) else 0 for value in given]
             counts = [None if value is None else 1 for value in sampled]
             measured = BenchmarkResult(plain, sampled, counts, 0, "", None)
-            result.add_result(self.benchmarks[name], measured, record_samples=record_samples)
+            result.add_result(self.benchmarks[name], measured, started, record_samples=record_samples)
         result.save(str(self.results))
         return Path(self.results, result._filename)
 

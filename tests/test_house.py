@@ -66,6 +66,7 @@ DASHBOARD = (
     "alarms",
     "changes",
     "answer",
+    "answer_table",
     "library_table",
     "libraries",
     "limits_data",

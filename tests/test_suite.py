@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -206,7 +207,7 @@ def test_a_cells_metrics_come_from_the_same_bursts(settings: str, bench_folder: 
     usable(settings)
     cell = burst.Burst()
     cell.setup(5, settings)
-    kept = json.loads((bench_folder / f"Burst 5 {settings}.json").read_text())
+    (kept,) = json.loads((bench_folder / f"Burst 5 {settings}.json").read_text())["rounds"]
     again = burst.Burst()
     again.setup(5, settings)
     assert again.reports == kept
@@ -379,6 +380,37 @@ def test_the_clock_replays_each_bursts_time_in_turn() -> None:
         clock.replay([{"burst_time": 0.5}, {"burst_time": 2.0}])
         readings.append(clock())
     assert readings == [0.0, 0.5, 2.5, 3.0]
+
+
+@pytest.mark.parametrize(
+    "kind", [burst.Burst, caller.NaiveBurst, transactions.ReadThenWrite, sustained.SustainedWriting]
+)
+def test_each_round_of_asv_has_bursts_of_its_own_that_all_benchmarks_read(kind: Any, bench_folder: Path) -> None:
+    """It runs each benchmark once a round, in a new process: here, on a new object. Each reads as nobody else does."""
+    names = [name for name in dir(kind) if name.startswith(("track_", "time_"))]
+    measured = 0
+
+    def measure() -> common.Report:
+        nonlocal measured
+        measured += 1
+        ours = ("failed", "lost", "recovered", "duplicated", "attempts_per_commit", "contention_factor")
+        times = ("start_spread", "peak_in_flight", "time_per_row", "slowest_writer", "unfairness", "p99_insert")
+        nested = {"insert_time": dict.fromkeys(("slowest", "p99"), measured)} | {
+            "phases": dict.fromkeys(("open", "wait for the lock", "write and sync", "close"), measured)
+        }
+        return dict.fromkeys((*ours, *times, "burst_time"), measured) | nested
+
+    for round_of_asv in (1, 2, 3):
+        for name in names:
+            cell = kind()
+            for _ in range(2):  # before each call that it times, asv sets up again
+                cell.reports = cell.measured_once("5 wal", measure, 1)
+            if name == "time_burst":
+                cell.timer.replay(cell.reports)
+                continue
+            found = getattr(cell, name)(*kind.param_names)
+            assert (found["samples"] if isinstance(found, dict) else [found]) == [round_of_asv], name
+        assert measured == round_of_asv
 
 
 def test_one_burst_with_failures_shows_in_the_mean() -> None:
