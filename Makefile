@@ -1,7 +1,6 @@
 # The two commands are make bench and make test; make help lists the rest. Everything is installed into .venv, and
 # everything that asv writes goes under .asv: a second run finds both again.
 
-PYTHON ?= python3
 COMMITS ?= 5
 BURSTS := 2
 BIN := .venv/bin
@@ -17,14 +16,17 @@ CURVE := --bench "burst\.Burst\.($(ROWS))\((5|50|100|250|500|1000), '(default|wa
 QUICK := --bench "burst\.Burst\.($(ROWS))\((250, '(default|grouped)'|500, '(default|wal|wal-normal|grouped)')\)" $(NEARBY)
 FULL := --bench '^(?!libraries)'
 
-.PHONY: help bench bench-full check-pr history libraries dashboard test
+.PHONY: help answer bench bench-full check-pr history libraries dashboard test
 .DEFAULT_GOAL := help
 
 help: ## say what each target does
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo && awk -F '^#: ' '/^#: / {print $$2}' $(MAKEFILE_LIST)
 
-# DISK=slow measures as on a disk of 1,000 write operations a second, as a machine of its own, named slow-disk.
-# ONLY=3.12 measures that Python alone; the name of one of asv's environments does too.
+#: ONLY=3.12         this Python alone, or one of asv's environments by its name
+#: DISK=slow         bench, history: as on a disk of 1,000 writes a second
+#: COMMITS=5         history: the last five commits
+# What was measured on the slow disk belongs to a machine of its own, named slow-disk.
 $(if $(filter-out slow,$(DISK)),$(error DISK=$(DISK) is not slow, the only other disk))
 MACHINE := $(if $(filter slow,$(DISK)),slow-disk)
 RUN = SQLITE_WRITES_BURSTS=$(BURSTS) $(if $(MACHINE),$(BIN)/python experiments/slow_disk.py) $(BIN)/python -m asv_plugins.quick
@@ -32,7 +34,7 @@ OPTIONS = --only '$(ONLY)' $(if $(MACHINE),--machine $(MACHINE) --bench sustaine
 ANSWER = $(PUBLISH) && $(BIN)/python -m dashboard.answer $(MACHINE)
 
 # asv ends with 2 when a benchmark failed; the answer is printed all the same, and says so.
-bench: .venv/ready ready-to-measure ## measure HEAD on every Python that starts: the first answer in two to three minutes
+bench: .venv/ready ready-to-measure ## measure HEAD on every Python found; an answer in minutes
 	@status=0; $(RUN) first $(OPTIONS) $(CURVE) HEAD^! || status=$$?; \
 	  [ $$status -eq 0 ] || [ $$status -eq 2 ] || exit $$status; \
 	  $(ANSWER) --first && \
@@ -40,10 +42,10 @@ bench: .venv/ready ready-to-measure ## measure HEAD on every Python that starts:
 	  $(ANSWER) --others && \
 	  echo "The same as pages, with every number and its history: make dashboard" && exit $$status
 
-bench-full: ## the same with the full set: about ten minutes for each Python
+bench-full: ## the same with the full set: ten minutes a Python
 bench-full: RANGE := HEAD^! $(FULL)
 bench-full: BURSTS := 5
-history: ## measure the last COMMITS commits (5 unless given) with the quick set; what is there is kept
+history: ## measure the last COMMITS commits; what is there is kept
 history: RANGE = HASHFILE:.asv/commits --skip-existing-successful $(QUICK)
 bench-full history: .venv/ready ready-to-measure
 	@status=0; $(RUN) all $(OPTIONS) $(RANGE) || status=$$?; \
@@ -52,24 +54,32 @@ bench-full history: .venv/ready ready-to-measure
 
 .PHONY: ready-to-measure
 ready-to-measure: .venv/ready
+	@$(BIN)/python -m asv_plugins.place
 	@mkdir -p .asv && git rev-list --first-parent --max-count=$(COMMITS) HEAD > .asv/commits
 	@git diff --quiet HEAD -- sqlite_writes setup.py pyproject.toml || \
 	  echo "note: asv measures commits: the uncommitted changes to the package are not in these results"
 	@$(BIN)/python -m asv_plugins.machine $(MACHINE)
 
-libraries: .venv/ready ## Django, SQLAlchemy, peewee, … under 50 and 200 processes (ten minutes), and the table of them
+libraries: .venv/ready ## Django, SQLAlchemy, peewee, … under 200 processes: 10 minutes
+	@$(BIN)/python -m asv_plugins.place asv.libraries.json
 	@$(BIN)/python -m asv_plugins.machine
 	@echo "measuring; asv's own words go to .asv/libraries.log" && mkdir -p .asv
 	@status=0; SQLITE_WRITES_BURSTS=$(BURSTS) $(BIN)/python experiments/postgres.py $(ASV) --config asv.libraries.json run $(if $(ONLY),--environment virtualenv:$(ONLY)) --bench '^libraries|cost\.Library' HEAD^! > .asv/libraries.log 2>&1 || status=$$?; \
 	  [ $$status -eq 0 ] || [ $$status -eq 2 ] || { tail -n 3 .asv/libraries.log >&2; exit $$status; }; \
 	  $(BIN)/python -m dashboard.libraries && exit $$status
 
-dashboard: .venv/ready ## publish the results as pages and serve them on this machine, until Ctrl-C
+#: SINCE=2026-11-01  answer: only what was measured since
+#: RESULTS=FOLDER    answer: besides, a copy of .asv/results of another day
+answer: .venv/ready ## write README's answer anew, from bursts of several days
+	@$(BIN)/python -m dashboard.answer_table $(if $(ONLY),--python $(ONLY)) $(if $(SINCE),--since $(SINCE)) $(RESULTS)
+
+dashboard: .venv/ready ## publish the results as pages, and serve them until Ctrl-C
 	@ls .asv/results/*/*-*.json > /dev/null 2>&1 || { echo "no results yet: run make bench first" >&2; exit 1; }
 	@$(PUBLISH)
 	@exec $(BIN)/python -u -m http.server 0 --bind 127.0.0.1 --directory .asv/html 2> .asv/requests.log
 
-check-pr: .venv/ready ## judge HEAD against BASE (the merge base with the main branch): anything slower, costlier, broken?
+#: BASE=v1.2         check-pr: another commit than the merge base with main
+check-pr: .venv/ready ## judge HEAD against BASE: is anything slower, costlier, broken?
 	@mkdir -p .asv/report
 	$(BIN)/python -m pr_check $(if $(BASE),$(BASE) HEAD) --report .asv/report/report.md --json .asv/report/report.json $(CHECK)
 
@@ -81,7 +91,19 @@ test: .venv/ready ## run every check: linters, types, tests
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/python -m pytest
 
-.venv/ready: setup.py pyproject.toml
-	$(PYTHON) -m venv .venv
+#: PYTHON=python3.12 at the first make: what .venv is made with
+# The tools need this Python; what asv measures may be older. PYTHON= names one. Else it is python3, or if that is too old
+# the newest one of asv.conf.json on PATH. A .venv that is half made, or whose Python is gone, is made anew.
+OLDEST := 3.11
+PYTHON ?= python3
+OTHERS = $(if $(filter file,$(origin PYTHON)),$(shell sed -n 's/.*"pythons"://p' asv.conf.json | grep -o '3\.[0-9]*' | sort -ruV | sed 's/^/python/'))
+ENOUGH := import sys; sys.exit(sys.version_info < tuple(map(int, "$(OLDEST)".split("."))))
+
+.venv/bin/python:
+.venv/ready: setup.py pyproject.toml .venv/bin/python
+	@{ $(BIN)/python -c '$(ENOUGH)' && $(BIN)/python -m pip --version; } > /dev/null 2>&1 || { \
+	  for python in $(PYTHON) $(OTHERS); do ! $$python -c 'import ensurepip; $(ENOUGH)' 2> /dev/null || exec $$python -m venv --clear .venv; done; \
+	  echo "Python $(OLDEST) or newer with ensurepip is needed (Debian: python3-venv); $(PYTHON) is" \
+	    "$$($(PYTHON) --version 2>&1 | tail -n 1): name another: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench,check,dashboard,test]'
 	@touch $@
