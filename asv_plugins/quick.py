@@ -127,13 +127,13 @@ def main(arguments: list[str]) -> int:
     options, rest = parser.parse_known_args(arguments)
     try:
         environments = in_order(options.only)
-    except UserError as error:
+        LOG.parent.mkdir(exist_ok=True)
+        if options.which != "others":
+            LOG.write_text("")
+    except (UserError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     chosen = {"first": environments[:1], "others": environments[1:], "all": environments}[options.which]
-    LOG.parent.mkdir(exist_ok=True)
-    if options.which != "others":
-        LOG.write_text("")
     statuses = []
     for environment in chosen:
         statuses.append(measure(environment, rest))

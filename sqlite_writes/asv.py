@@ -11,7 +11,6 @@ import json
 import math
 import os
 import sys
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from .burst import insert_rows_in_parallel
 from .calls import create_table_of
 from .driver import sqlite3
+from .folders import fresh_folder
 from .table import generate_example_rows
 from .writers.names import AnyWriter, resolve_writer
 from .writers.writer import Functions, Named, WriterError, load
@@ -209,7 +209,7 @@ def _new_database() -> Iterator[str]:
     project = os.environ.get("ASV_CONF_DIR", ".")  # asv runs us elsewhere
     parent = Path(project, os.environ.get("SQLITE_WRITES_FOLDER", ".asv/databases"))
     parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=parent, prefix="sqlite-writes-") as folder:
+    with fresh_folder(parent) as folder:
         yield str(Path(folder, "burst.db"))
 
 

@@ -6,17 +6,19 @@ examination.py. Knows no pipes and no SQL of its own.
 
 from __future__ import annotations
 
-import os
+import math
 from collections import Counter
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from .calls import prepare, rows_of
-from .examination import examine
+from .calls import prepare
+from .driver import path_of
+from .examination import Examination, examine
 from .pool import Outcome, pool_map
 from .report import BurstError, BurstReport, check_rows
 from .settings import resolve_settings
+from .snapshot import Snapshot, check_whole, file_of, take_snapshot, take_snapshot_after
 from .writers.names import AnyWriter, resolve_writer
 from .writers.ours import Ours, check_database, insert_rows, trace_insert
 from .writers.warm_up import warm_up
@@ -62,7 +64,8 @@ def insert_rows_in_parallel(
     SQLite or the file system lacks what the settings need, ``ValueError`` for rows, a writer or a deadline that will
     not do, ``OSError`` or ``sqlite3.DatabaseError`` for a database that cannot be written, all before any process is
     started; ``WriterError`` if the rows of a writer that is not ours cannot be read; afterwards only what ``pool_map``
-    raises, and ``sqlite3.DatabaseError`` if the table cannot be read back.
+    raises, and ``sqlite3.DatabaseError`` if the table cannot be read back, or if SQLite finds the file damaged. If the
+    file was deleted or replaced meanwhile, the rows that are not in what lies there are lost, and a remark says so.
     """
     writer = resolve_writer(writer)
     rows = _checked(rows)
@@ -70,9 +73,9 @@ def insert_rows_in_parallel(
         check_database(database, writer.settings)
         insert: Callable[[Row], InsertTrace] = partial(trace_insert, database, settings=writer.settings)
     else:
-        insert = partial(trace_writer, writer, os.fspath(database))
+        insert = partial(trace_writer, writer, path_of(database))
     deadline = deadline_for(writer) if deadline is None else deadline
-    before = rows_of(writer, database, start_method)
+    before = take_snapshot(writer, database, start_method)
     outcomes = pool_map(insert, rows, start_method=start_method, deadline=deadline, warm_up=partial(prepare, writer))
     return check_burst(writer, database, rows, outcomes, before, start_method=start_method, deadline=deadline)
 
@@ -87,20 +90,22 @@ def check_burst(
     database: Database,
     rows: Sequence[Row],
     outcomes: Sequence[Outcome[InsertTrace]],
-    before: Sequence[Row],
+    before: Snapshot,
     *,
     start_method: str,
     deadline: float,
 ) -> BurstReport:
     """Read the rows back and report; examine a writer that is not ours. ``before``: what was there before the burst."""
-    if isinstance(writer, Ours):
-        check = check_rows(rows, before, rows_of(writer, database))
-        return BurstReport(writer, tuple(rows), tuple(outcomes), check)
-    examination = examine(writer, os.fspath(database), rows, start_method=start_method, deadline=deadline)
-    after = rows_of(writer, database, start_method)
-    check = check_rows(rows, before, examination.without_own(after))
-    report = BurstReport(writer, tuple(rows), tuple(outcomes), check)
-    return replace(report, remarks=tuple(examination.remarks(after, len(rows), report.lost)))
+    examination, file = Examination(), file_of(database)
+    if not isinstance(writer, Ours):
+        examination = examine(writer, path_of(database), rows, start_method=start_method, deadline=deadline)
+    after = take_snapshot_after(before, file, writer, database, start_method)
+    check = check_rows(rows, before.rows, examination.without_own(after.rows))
+    report = BurstReport(writer, tuple(rows), tuple(outcomes), check, tuple(after.remarks))
+    if after.remarks:  # what happened to the file hides what the writer does
+        return report
+    check_whole(writer, database, report.is_suspect)
+    return replace(report, remarks=tuple(examination.remarks(after.rows, len(rows), report.lost)))
 
 
 def insert_rows_one_after_another(
@@ -135,6 +140,8 @@ def _checked(rows: Iterable[Row]) -> Sequence[Row]:
             raise ValueError(
                 f"row {row!r} is not a one-element tuple of a string, a number, bytes or None, such as ('a message',)"
             )
+        if isinstance(row[0], float) and math.isnan(row[0]):
+            raise ValueError(f"row {row!r} is not a number, which SQLite keeps as NULL: give None, or a text")
     for row, count in Counter(rows).items():
         if count > 1:
             raise ValueError(f"row {row!r} is given {count} times: rows must differ to be told apart in the table")

@@ -9,6 +9,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .driver import path_of
 from .pool import Outcome, pool_map
 from .writers.names import AnyWriter, resolve_writer
 from .writers.ours import Ours
@@ -39,7 +40,7 @@ def create_table_of(writer: AnyWriter, database: Database, *, start_method: str 
         writer.create(database)
     else:
         create = partial(_create, writer)
-        call_in_fresh_process(f"create of {name_of(writer)}", create, os.fspath(database), start_method)
+        call_in_fresh_process(f"create of {name_of(writer)}", create, path_of(database), start_method)
 
 
 def rows_of(writer: Writer, database: Database, start_method: str = "forkserver") -> list[Row]:
@@ -47,7 +48,7 @@ def rows_of(writer: Writer, database: Database, start_method: str = "forkserver"
     if isinstance(writer, Ours):
         return writer.rows(database)
     read: Callable[[str], list[Row]] = partial(_rows, writer)
-    return call_in_fresh_process(f"rows of {name_of(writer)}", read, os.fspath(database), start_method)
+    return call_in_fresh_process(f"rows of {name_of(writer)}", read, path_of(database), start_method)
 
 
 def prepare(writer: Writer) -> None:

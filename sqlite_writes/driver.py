@@ -19,4 +19,21 @@ else:
 Database = str | os.PathLike[str]
 Value = None | int | float | str | bytes
 
-__all__ = ["Database", "Value", "sqlite3"]
+
+def path_of(database: Database) -> str:
+    """Return the path as a string; ``ValueError`` in one line for what no other process could open by it.
+
+    Whether ``file:…`` is a URI or a file of that name depends on the library and on how its SQLite was built
+    (https://sqlite.org/uri.html): two writers could mean two files by it.
+    """
+    path = os.fspath(database)
+    if not isinstance(path, str) or path in ("", ":memory:"):
+        raise ValueError(f"database {path!r} is not the path of a file that processes can share")
+    if path[:5] == "file:":
+        raise ValueError(f"database {path!r} is a URI: give the path of the file (of one so named: './{path}')")
+    if "\0" in path:
+        raise ValueError(f"database {path!r} has a NUL in it, which no path has")
+    return path
+
+
+__all__ = ["Database", "Value", "path_of", "sqlite3"]

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from . import two_libraries
 from .calls import TIME_ALONE, keep_quiet, prepare, what_happened
 from .pool import Outcome, pool_map
 from .writers.writer import InsertError, Writer, as_insert_error
@@ -59,6 +60,7 @@ class Watched:
     connected: the files that it opened through ``sqlite3``.
     locked: the databases whose write lock was held when ``insert`` had returned.
     left_open: the databases that were open when all was closed.
+    twice: a sentence for each database that was open through two SQLite libraries at once.
     threads, children: what ran on then.
     """
 
@@ -68,6 +70,7 @@ class Watched:
     connected: tuple[str, ...]
     locked: tuple[str, ...]
     left_open: tuple[str, ...]
+    twice: tuple[str, ...]
     threads: int
     children: bool
 
@@ -92,7 +95,8 @@ class Examination:
             return []
         if self.closing.result is None:
             return [f"alone, too, insert {what_happened(self.closing, self.limit)}"]
-        seen, found = self.closing.result, []
+        seen = self.closing.result
+        found = [*seen.twice]
         is_kept = any(_is_like(row, self.closing_row) for row in rows)
         if seen.error is not None:
             found.append(f"alone, too, insert fails: {seen.error}")
@@ -102,7 +106,11 @@ class Examination:
                 "alone, too, its row is not there afterwards: it does not commit, "
                 f"or it writes where rows() does not read{where}"
             )
-        elif self.killed.killed_by == signal.SIGKILL and not any(_is_like(row, self.killed_row) for row in rows):
+        elif (
+            not found
+            and self.killed.killed_by == signal.SIGKILL
+            and not any(_is_like(row, self.killed_row) for row in rows)
+        ):
             found.append(
                 "a row is gone when its process is killed as soon as insert has returned: it returns before it commits"
             )
@@ -167,6 +175,7 @@ def _watch(writer: Writer, database: str, row: Row) -> Watched:
             forks.append(_new_files(before))
 
     locked: list[str] = []
+    twice: list[str] = []
     databases: set[str] = set()
     error = None
     with tempfile.TemporaryFile() as output:
@@ -178,6 +187,7 @@ def _watch(writer: Writer, database: str, row: Row) -> Watched:
                 insert(row)
                 answers = _locks([*connected, os.path.realpath(database), *_new_files(before)])
                 databases, locked = set(answers), [path for path, is_locked in answers.items() if is_locked]
+                twice = [two_libraries.in_words(path) for path in answers if two_libraries.both_have_open(path)]
         except BaseException as reason:
             error = as_insert_error(reason)
         if os.getpid() != me:
@@ -194,6 +204,7 @@ def _watch(writer: Writer, database: str, row: Row) -> Watched:
         tuple(dict.fromkeys(connected)),
         tuple(locked),
         tuple(dict.fromkeys(left_open)),
+        tuple(twice),
         max(threading.active_count() - threads, 0),
         _has_children(),
     )

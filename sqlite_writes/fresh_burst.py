@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
-import signal
-import tempfile
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from .burst import insert_rows_in_parallel
 from .calls import create_table_of
+from .folders import fresh_folder
 from .kept_open import insert_rows_kept_open
 from .table import generate_example_rows
 
@@ -28,9 +26,6 @@ if TYPE_CHECKING:
 
     # What is done around a burst: entered with the database's path before the table is made, left after the check.
     Around = Callable[[str], AbstractContextManager[object]]
-
-# How the folder of a burst's database begins.
-FOLDER_PREFIX = ".sqlite-writes-"
 
 
 def run_burst(
@@ -65,15 +60,8 @@ def run_burst(
 @contextmanager
 def fresh_database(directory: Database) -> Iterator[str]:
     """Give the path of a database that does not exist, in a folder that is made for it and removed afterwards."""
-    folder = ""
-    try:
-        with _signals_blocked():  # else a Ctrl-C would lose the folder's name
-            folder = tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=os.path.abspath(os.fspath(directory)))
+    with fresh_folder(directory) as folder:
         yield os.path.join(folder, "writes.db")
-    finally:
-        with _signals_blocked():
-            if folder:
-                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_full(error: BaseException | None) -> bool:
@@ -81,12 +69,3 @@ def _is_full(error: BaseException | None) -> bool:
     return error is not None and (
         getattr(error, "errno", None) == errno.ENOSPC or os.strerror(errno.ENOSPC) in str(error)
     )
-
-
-@contextmanager
-def _signals_blocked() -> Iterator[None]:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

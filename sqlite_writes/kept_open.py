@@ -5,15 +5,16 @@ As burst.py does for one row a process, so that the same report can be made of i
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .burst import check_burst, deadline_for
-from .calls import prepare, rows_of
+from .calls import prepare
+from .driver import path_of
 from .pool import Outcome, pool_map
+from .snapshot import take_snapshot
 from .writers.names import AnyWriter, resolve_writer
 from .writers.ours import Ours, check_database
 from .writers.writer import InsertError, InsertTrace, as_insert_error
@@ -62,9 +63,9 @@ def insert_rows_kept_open(
     deadline = deadline_for(writer) if deadline is None else deadline
     if isinstance(writer, Ours):
         check_database(database, writer.settings)
-    before = rows_of(writer, database)
+    before = take_snapshot(writer, database)
     outcomes = pool_map(
-        partial(_insert_all, writer, os.fspath(database), time.monotonic() + deadline - _TIME_TO_END),
+        partial(_insert_all, writer, path_of(database), time.monotonic() + deadline - _TIME_TO_END),
         shares,
         deadline=deadline,
         warm_up=partial(prepare, writer),

@@ -21,8 +21,9 @@ from io import FileIO
 from typing import TYPE_CHECKING
 from weakref import ref
 
-from .driver import Database, sqlite3
+from .driver import Database, path_of, sqlite3
 from .settings import check_timeout
+from .two_libraries import OTHERS, both_have_open, in_words
 
 if sys.platform != "win32":
     import fcntl
@@ -378,11 +379,14 @@ class WriteLine(AbstractContextManager["WriteLine"]):
 
         Raises, before the block, ``sqlite3.OperationalError`` ``database is locked`` after ``timeout`` seconds, saying
         who has the turn, as far as Linux tells; ``OSError`` if the file ``<database>-write-line`` cannot be used.
-        After the block, ``sqlite3.ProgrammingError`` if it has left a transaction open, as far as that can be told;
+        Before or after it, ``sqlite3.ProgrammingError`` if this process has the database open through two SQLite
+        libraries, and after it if the block has left a transaction open, both as far as that can be told;
         ``OSError`` if the sync fails: then the rows are committed and not known to be durable. What the block raises is
         raised when what it had committed is durable.
         """
         check_timeout("timeout", timeout)
+        if sys.modules.keys() & OTHERS:
+            _check_one_library(self.database)
         try:
             place = self._idle.pop()
         except IndexError:
@@ -398,6 +402,8 @@ class WriteLine(AbstractContextManager["WriteLine"]):
                 wrote = place.leave()
                 if sync:
                     place.sync()
+            if sys.modules.keys() & OTHERS:
+                _check_one_library(self.database)
             if not wrote:
                 _check_no_transaction(self.database)
         except BaseException:
@@ -452,7 +458,7 @@ def real_path(database: Database) -> str:
     """
     if sys.platform == "win32":
         raise NotImplementedError("a line of writers needs flock, which Windows does not have")
-    path = os.fspath(database)
+    path = path_of(database)
     found = os.lstat(path)
     if stat.S_ISLNK(found.st_mode):
         path = os.path.realpath(path)
@@ -571,6 +577,12 @@ def _timed_out(database: str, timeout: float) -> sqlite3.OperationalError:
     )
     error.__dict__.update(sqlite_errorcode=5, sqlite_errorname="SQLITE_BUSY")
     return error
+
+
+def _check_one_library(database: str) -> None:
+    """Raise if this process writes through two SQLite libraries: before the block, or when all in it is durable."""
+    if both_have_open(database):
+        raise sqlite3.ProgrammingError(in_words(database))
 
 
 def _check_no_transaction(database: str) -> None:

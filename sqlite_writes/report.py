@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import platform
 import signal
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,7 @@ class BurstReport:
     writer: how every worker wrote.
     rows: what was to be written; one outcome for each, in the same order.
     check: what the table says of each row, in the same order.
-    remarks: what was noticed about a writer that is not ours, a sentence each.
+    remarks: what was noticed about a writer that is not ours, or about the file, a sentence each.
 
     All times are in seconds. An insert that has no end, because its worker was killed or timed out, is in no insert
     time, and counts as under way from its start to the end of the burst.
@@ -100,6 +100,11 @@ class BurstReport:
             if holds[what]:
                 found.append(row)
         return found
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether the file itself may be damaged: rows are wrong without an error, or SQLite could not read it."""
+        return any(map(is_of_the_file, self.errors)) or bool(self.lost or self.altered or self.duplicated)
 
     @property
     def errors(self) -> dict[str, int]:
@@ -283,18 +288,21 @@ def check_rows(rows: Sequence[Row], before: Iterable[Row], after: Iterable[Row])
     written = set(keys)
     unexpected = [value for (kind, value), count in new.items() if count > 0 and (kind, value) not in written]
     instead: list[Row | None] = [None] * len(rows)
-    texts = [_text_of(row[0]) for row in rows]
+    texts = [_text_of(row[0]) for row in rows] if unexpected else []
+    beginnings: dict[str, list[int]] = defaultdict(list)
+    for index, text in enumerate(texts):
+        beginnings[text[:_ALIKE]].append(index)
     left = 0
     for found in unexpected:
         text = _text_of(found)
-        # A row that is not there comes first; another one is there as written, and once more altered.
-        likeness = [
-            (new[keys[index]] < 1, _alike(texts[index], text)) if instead[index] is None else (False, 0)
-            for index in range(len(rows))
-        ]
-        best = max(range(len(rows)), key=lambda index: (likeness[index][1] > 0, likeness[index]))
-        if likeness[best][1]:
-            instead[best] = (found,)
+        # Others may have written many rows meanwhile: compare one only with what begins as it does.
+        lengths = range(1, _ALIKE + 1) if len(text) >= _ALIKE else ()
+        near = [index for length in lengths for index in beginnings.get(text[:length], ())]
+        free = [index for index in (near if lengths else range(len(rows))) if instead[index] is None]
+        alike = {index: likeness for index in free if (likeness := _alike(texts[index], text))}
+        if alike:
+            # A row that is not there comes first; another one is there as written, and once more altered.
+            instead[max(sorted(alike), key=lambda index: (new[keys[index]] < 1, alike[index]))] = (found,)
         else:
             left += 1
     return Check(tuple(new[key] for key in keys), tuple(instead), left)
@@ -328,6 +336,11 @@ def reason_of(outcome: Outcome[InsertTrace]) -> str:
     if isinstance(outcome.exception, InsertError):
         return outcome.exception.reason
     return error_name(outcome.exception) if outcome.exception is not None else outcome.status
+
+
+def is_of_the_file(reason: str) -> bool:
+    """Whether SQLite says by that name that it cannot read the file as it should be."""
+    return reason.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR"))
 
 
 def quantile(ascending: list[float], share: float) -> float | None:

@@ -12,9 +12,9 @@ import uuid
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .driver import Database, Value, sqlite3
+from .driver import Database, Value, path_of, sqlite3
 from .errors import with_path
 from .settings import Settings, resolve_settings
 
@@ -40,7 +40,7 @@ def create_table(database: Database, settings: str | Settings = "default") -> No
     """
     settings = resolve_settings(settings)
     check_folder(database)
-    path = os.fspath(database)
+    path = path_of(database)
     with closing(sqlite3.connect(path, timeout=settings.busy_timeout)) as connection:
         try:
             limit_wait(connection, time.monotonic() + settings.busy_timeout)
@@ -69,9 +69,7 @@ def check_folder(database: Database) -> None:
     SQLite says ``unable to open database file`` for all of these. The file itself is never opened here: closing it
     would drop every lock that this process holds on it (https://sqlite.org/howtocorrupt.html, section 2.2).
     """
-    path = os.fspath(database)
-    if not isinstance(path, str) or path in ("", ":memory:"):
-        raise ValueError(f"database {path!r} is not the path of a file that processes can share")
+    path = path_of(database)
     folder = Path(path).absolute().parent
     if Path(path).is_dir():
         raise IsADirectoryError(f"database {path!r} is a directory, not a file")
@@ -85,18 +83,25 @@ def check_folder(database: Database) -> None:
 
 def row_count(database: Database) -> int:
     """The number of rows in ``messages``; ``FileNotFoundError`` if there is no such file (SQLite would create it)."""
-    if not os.path.exists(database):
-        raise FileNotFoundError(f"database {os.fspath(database)!r} does not exist: make it with create_table")
-    with closing(sqlite3.connect(os.fspath(database))) as connection:
-        (count,) = connection.execute("SELECT count(*) FROM messages").fetchone()
+    ((count,),) = _read(database, "SELECT count(*) FROM messages")
     return int(count)
 
 
 def read_rows(database: Database) -> list[Row]:
-    """Return every row that is in ``messages``."""
-    with closing(sqlite3.connect(os.fspath(database))) as connection:
-        rows: list[Row] = connection.execute("SELECT msg FROM messages").fetchall()
-    return rows
+    """Return every row that is in ``messages``; raises as ``row_count`` does."""
+    return _read(database, "SELECT msg FROM messages")
+
+
+def _read(database: Database, query: str) -> list[Any]:
+    """Return what the query gives, and never make the file; an error of SQLite's names it."""
+    path = path_of(database)
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"database {path!r} does not exist: make it with create_table")
+    with closing(sqlite3.connect(path)) as connection:
+        try:
+            return connection.execute(query).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise with_path(error, path) from None
 
 
 def count_copies(database: Database, rows: Sequence[Row]) -> list[int]:

@@ -35,7 +35,7 @@ class Trial:
     seconds: what the whole trial took, with starting and ending the processes.
     process_times: seconds from the first start to the end of each process's last row, ascending, where each wrote
         several.
-    remarks: what was noticed about a writer that is not ours, a sentence each; ``to_do``: what to change in it.
+    remarks: what was noticed about the writer or the file, a sentence each; ``to_do``: what to change in it.
     """
 
     workers: int

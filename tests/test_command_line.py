@@ -290,6 +290,31 @@ def test_the_commands_around_a_burst_know_its_database(folder: Path) -> None:
     assert (folder / "said.txt").read_text().split("\n") == ["before writes.db 0", "after writes.db 1"] * 2 + [""]
 
 
+def test_a_command_around_a_burst_may_leave_a_server_running(folder: Path, marked: Living) -> None:
+    """It is not waited for, though it has what the command prints to."""
+    done = run(folder, "burst", "2", "--writer", "wal", "--prepare", "sleep 600 & echo started")
+    assert done.returncode == 0, done.stderr
+    (server,) = marked()
+    os.kill(server, signal.SIGKILL)
+
+
+def test_whatever_a_command_around_a_burst_has_started_ends_when_it_is_interrupted(folder: Path) -> None:
+    arguments = ["burst", "2", "--writer", "wal", "--prepare", "sleep 600 & touch started; sleep 601"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "sqlite_writes", *arguments],
+        cwd=folder,
+        env=settings_of({}),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        wait_until((folder / "started").exists, "the command has begun")
+        process.send_signal(signal.SIGTERM)
+        _, complaint = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "nothing is left running" in complaint
+
+
 WRONG = {
     ("brust", "5"): "No such command 'brust'. Did you mean 'burst'?",
     ("burst",): "Missing argument 'N'.",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
-from contextlib import contextmanager
+import tempfile
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from .errors import CouldNotMeasure
@@ -29,17 +31,30 @@ def commands_around(prepare: str | None, cleanup: str | None, database: str) -> 
 
 
 def _run(option: str, command: str, database: str) -> None:
-    done = subprocess.run(  # noqa: S602 the caller's own command
-        command,
-        shell=True,
-        env={**os.environ, DATABASE: database},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    if done.returncode:
-        said = (done.stdout.strip().splitlines() or ["it printed nothing"])[-1]
-        raise CouldNotMeasure(f"{option} {command!r} ended with status {done.returncode}: {said}")
+    """Run it to its end; what it leaves running in the background is not waited for.
+
+    It leads a session of its own. If we are interrupted, all of that is killed; a pipe would not end before the last of
+    it, so what it prints goes into a file.
+    """
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(  # noqa: S602 the caller's own command
+            command,
+            shell=True,
+            env={**os.environ, DATABASE: database},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            status = process.wait()
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
+        output.seek(0)
+        lines = output.read().decode(errors="replace").strip().splitlines()
+    if status:
+        said = lines[-1] if lines else "it printed nothing"
+        raise CouldNotMeasure(f"{option} {command!r} ended with status {status}: {said}")

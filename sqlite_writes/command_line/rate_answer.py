@@ -272,6 +272,8 @@ def notes(answers: Sequence[Answer]) -> list[str]:
         ]
         advices = [words for report in answer.reports if report.wrong for words in advise(report.begun)]
         lines += [f"{answer.name} to do: {words}" for words in dict.fromkeys(advices)]
+        remarks = [remark for report in answer.reports for remark in report.begun.remarks]
+        lines += [f"{answer.name}, noticed: {remark}" for remark in dict.fromkeys(remarks)]
         not_begun = sum(report.not_begun for report in answer.reports if answer.limit is None)
         if not_begun:
             lines.append(f"{answer.name}: {not_begun} inserts were not begun, no worker was free in time: --workers")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from contextlib import closing
 from functools import partial
@@ -12,6 +11,7 @@ from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlite_writes.driver import sqlite3
+from sqlite_writes.folders import fresh_folder
 from sqlite_writes.line import write_turn
 from sqlite_writes.pool import pool_map
 from sqlite_writes.settings import resolve_settings
@@ -45,7 +45,7 @@ def measure_commit(settings: str | Settings, directory: Database = ".", *, rows:
     Each number is a median. Raises what the first insert that failed has raised, and ``TimeoutError``.
     """
     settings = resolve_settings(settings)
-    with tempfile.TemporaryDirectory(dir=directory, prefix="sqlite-writes-") as folder:
+    with fresh_folder(directory) as folder:
         database, line = Path(folder, "messages.db"), Path(folder, "line")
         create_table(database, settings)
         line.touch()

@@ -12,9 +12,11 @@ import os
 import tempfile
 import time
 from array import array
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from sqlite_writes.folders import MEMORY, fresh_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,26 +121,18 @@ class Ledger:
 @contextmanager
 def new_ledger(count: int) -> Iterator[str]:
     """The path of an empty ledger, in memory where there is room for it, so that it adds nothing to the disk's work."""
-    memory = "/dev/shm"  # noqa: S108 a folder of its own in there
-    folder = _folder_with_ledger(count, memory) or _folder_with_ledger(count, tempfile.gettempdir())
-    if folder is None:
-        raise OSError(f"there is no room for {_size(count)} bytes in {tempfile.gettempdir()}: set TMPDIR")
-    with folder as name:
-        yield f"{name}/ledger"
-
-
-def _folder_with_ledger(count: int, parent: str) -> tempfile.TemporaryDirectory[str] | None:
-    """A new folder with a ledger in it, written out: a hole in a full disk would kill who writes into the map."""
-    try:
-        folder = tempfile.TemporaryDirectory(dir=parent, prefix="sqlite-writes-")
-    except OSError:
-        return None
-    try:
-        Path(folder.name, "ledger").write_bytes(bytes(_size(count)))
-    except OSError:
-        folder.cleanup()
-        return None
-    return folder
+    with ExitStack() as kept:
+        for parent in (MEMORY, tempfile.gettempdir()):
+            try:
+                path = Path(kept.enter_context(fresh_folder(parent)), "ledger")
+                path.write_bytes(bytes(_size(count)))  # a hole in a full disk would kill who writes into the map
+            except OSError:
+                kept.close()
+                continue
+            break
+        else:
+            raise OSError(f"there is no room for {_size(count)} bytes in {tempfile.gettempdir()}: set TMPDIR")
+        yield str(path)
 
 
 def _size(count: int) -> int:

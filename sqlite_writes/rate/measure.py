@@ -12,10 +12,11 @@ from array import array
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlite_writes.calls import create_table_of, rows_of
+from sqlite_writes.calls import create_table_of
 from sqlite_writes.fresh_burst import fresh_database
 from sqlite_writes.pool import Outcome, pool_map
-from sqlite_writes.report import BurstReport, Check, check_rows
+from sqlite_writes.report import BurstReport, Check, check_rows, is_of_the_file
+from sqlite_writes.snapshot import check_whole, file_of, take_snapshot, take_snapshot_after
 from sqlite_writes.table import check_folder, generate_example_rows
 from sqlite_writes.writers.names import resolve_writer
 from sqlite_writes.writers.writer import InsertError, InsertTrace
@@ -26,6 +27,7 @@ from .report import Insert, RateReport
 
 if TYPE_CHECKING:
     from sqlite_writes.driver import Database
+    from sqlite_writes.snapshot import Snapshot
     from sqlite_writes.table import Row
     from sqlite_writes.writers.names import AnyWriter
     from sqlite_writes.writers.writer import Writer
@@ -93,7 +95,7 @@ def measure_rate(
     rows: list[Row] = list(generate_example_rows(len(due)))
     with fresh_database(folder) as database, new_ledger(len(due)) as path:
         create_table_of(writer, database)
-        before = rows_of(writer, database)
+        before = take_snapshot(writer, database)
         # All must be awake when the run begins: some milliseconds each.
         crew = Crew(writer, database, rows, due, path, 0.2 + 0.002 * workers, patience, keep_open)
         until = seconds + patience + _TIME_FOR_PROCESSES if deadline is None else deadline
@@ -101,7 +103,9 @@ def measure_rate(
         ledger = Ledger(path, len(due))
         began, entries = ledger.began, ledger.entries()
         ledger.close()
-        after = rows_of(writer, database)
+        after = take_snapshot_after(before, file_of(database), writer, database)
+        if not after.remarks:
+            check_whole(writer, database, any(is_of_the_file(entry.reason) for entry in entries))
     if was_interrupted and not any(entry.ended for entry in entries):
         raise RateInterrupted(None)
     kept = [index for index, entry in enumerate(entries) if entry.ended or not was_interrupted]
@@ -113,7 +117,7 @@ def measure_rate(
         keep_open,
         seed,
         tuple(_insert(due[index], began, entries[index]) for index in kept),
-        _begun(writer, rows, check_rows(rows, before, after), entries, outcomes, kept),
+        _begun(writer, rows, before, after, entries, outcomes, kept),
         together,
         not was_interrupted,
     )
@@ -138,9 +142,16 @@ def _run(crew: Crew, workers: int, deadline: float) -> tuple[list[Outcome[None]]
 
 
 def _begun(
-    writer: Writer, rows: list[Row], check: Check, entries: list[Entry], outcomes: list[Outcome[None]], kept: list[int]
+    writer: Writer,
+    rows: list[Row],
+    before: Snapshot,
+    after: Snapshot,
+    entries: list[Entry],
+    outcomes: list[Outcome[None]],
+    kept: list[int],
 ) -> BurstReport:
     """Return the report of those inserts of ``kept`` that were begun."""
+    check = check_rows(rows, before.rows, after.rows)
     begun = [index for index in kept if entries[index].began]
     return BurstReport(
         writer,
@@ -151,6 +162,7 @@ def _begun(
             tuple(check.instead[index] for index in begun),
             check.unexpected,
         ),
+        tuple(after.remarks),
     )
 
 

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlite_writes.driver import Database, sqlite3
+from sqlite_writes.driver import Database, path_of, sqlite3
 from sqlite_writes.errors import error_name, with_path
 from sqlite_writes.library import built_in_synchronous, check_library
 from sqlite_writes.line import WriteLine, real_path, synced
@@ -68,7 +68,7 @@ def connect(database: Database, settings: str | Settings = "default") -> sqlite3
     """
     settings = resolve_settings(settings)
     connection: sqlite3.Connection = sqlite3.connect(
-        os.fspath(database),
+        path_of(database),
         timeout=settings.retry or settings.busy_timeout,
         isolation_level="DEFERRED" if settings.transaction == "implicit" else None,
     )
@@ -242,7 +242,7 @@ def check_database(database: Database, settings: str | Settings = "default") -> 
     ``messages``, ``ValueError`` for a file in another journal mode.
     """
     check_folder(database)
-    path = os.fspath(database)
+    path = path_of(database)
     if not Path(path).exists():
         raise FileNotFoundError(f"database {path!r} does not exist: make it with create_table")
     if not os.access(path, os.W_OK):

@@ -6,6 +6,8 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from sqlite_writes.folders import MEMORY, PREFIX
+
 if TYPE_CHECKING:
     from .writer import Writer
 
@@ -22,12 +24,11 @@ def write_in_scratch(writer: Writer) -> None:
     """Create, open, insert, close and read once, in a folder in memory where there is one with room."""
     import tempfile  # large, and only this needs it
 
-    memory = "/dev/shm"  # noqa: S108
-    if os.access(memory, os.W_OK | os.X_OK):
-        with suppress(Exception), tempfile.TemporaryDirectory(dir=memory) as folder:
+    if os.access(MEMORY, os.W_OK | os.X_OK):
+        with suppress(Exception), tempfile.TemporaryDirectory(dir=MEMORY, prefix=PREFIX) as folder:
             _write_once(writer, f"{folder}/warm")
             return
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
         _write_once(writer, f"{folder}/warm")
 
 

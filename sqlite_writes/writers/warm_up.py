@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from sqlite_writes.driver import sqlite3
+from sqlite_writes.folders import MEMORY, PREFIX
 from sqlite_writes.line import write_turn
 from sqlite_writes.settings import Settings, resolve_settings
 from sqlite_writes.table import create_table
@@ -23,12 +24,11 @@ def warm_up(settings: str | Settings = "default") -> None:
     import tempfile  # large, and only this needs it
 
     settings = resolve_settings(settings)
-    memory = "/dev/shm"  # noqa: S108
-    if os.access(memory, os.W_OK | os.X_OK):
-        with suppress(OSError, sqlite3.Error), tempfile.TemporaryDirectory(dir=memory) as folder:
+    if os.access(MEMORY, os.W_OK | os.X_OK):
+        with suppress(OSError, sqlite3.Error), tempfile.TemporaryDirectory(dir=MEMORY, prefix=PREFIX) as folder:
             _insert_in_each_way(folder, settings)
             return
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
         _insert_in_each_way(folder, settings)
 
 
