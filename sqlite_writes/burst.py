@@ -68,7 +68,7 @@ def insert_rows_in_parallel(
     file was deleted or replaced meanwhile, the rows that are not in what lies there are lost, and a remark says so.
     """
     writer = resolve_writer(writer)
-    rows = _checked(rows)
+    rows = checked_rows(rows)
     if isinstance(writer, Ours):
         check_database(database, writer.settings)
         insert: Callable[[Row], InsertTrace] = partial(trace_insert, database, settings=writer.settings)
@@ -119,7 +119,7 @@ def insert_rows_one_after_another(
     Raises what ``insert_rows_in_parallel`` raises before the start, and what an insert raises.
     """
     settings = resolve_settings(settings)
-    rows = _checked(rows)
+    rows = checked_rows(rows)
     check_database(database, settings)
     (outcome,) = pool_map(
         partial(insert_rows, database, settings), [rows], deadline=deadline, warm_up=partial(warm_up, settings)
@@ -131,7 +131,8 @@ def insert_rows_one_after_another(
     return outcome.ended - outcome.started
 
 
-def _checked(rows: Iterable[Row]) -> Sequence[Row]:
+def checked_rows(rows: Iterable[Row]) -> Sequence[Row]:
+    """Return the rows; ``ValueError`` in one line for those that no burst can be made of."""
     rows = list(rows)
     if not rows:
         raise ValueError("rows is empty: a burst needs at least one row")

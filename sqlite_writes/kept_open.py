@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .burst import check_burst, deadline_for
+from .burst import check_burst, checked_rows, deadline_for
 from .calls import prepare
 from .driver import path_of
 from .pool import Outcome, pool_map
@@ -56,7 +56,10 @@ def insert_rows_kept_open(
     is killed, all of its rows count as failed; those that had been written already are recovered rows.
     """
     writer = resolve_writer(writer)
-    if workers < 1 or len(rows) % workers or not rows:
+    rows = checked_rows(rows)
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        raise ValueError(f"workers {workers!r} is not a whole number of 1 or more")
+    if len(rows) % workers:
         raise ValueError(f"{len(rows)} rows cannot be shared alike among {workers} workers")
     each = len(rows) // workers
     shares = [tuple(rows[first : first + each]) for first in range(0, len(rows), each)]
