@@ -16,7 +16,7 @@ CURVE := --bench "burst\.Burst\.($(ROWS))\((5|50|100|250|500|1000), '(default|wa
 QUICK := --bench "burst\.Burst\.($(ROWS))\((250, '(default|grouped)'|500, '(default|wal|wal-normal|grouped)')\)" $(NEARBY)
 FULL := --bench '^(?!libraries)'
 
-.PHONY: help answer bench bench-full check-pr history libraries dashboard test
+.PHONY: help answer bench bench-full blame check-pr compare history libraries dashboard soak test
 .DEFAULT_GOAL := help
 
 help: ## say what each target does
@@ -82,6 +82,9 @@ dashboard: .venv/ready ## publish the results as pages, and serve them until Ctr
 check-pr: .venv/ready ## judge HEAD against BASE: is anything slower, costlier, broken?
 	@mkdir -p .asv/report
 	$(BIN)/python -m pr_check $(if $(BASE),$(BASE) HEAD) --report .asv/report/report.md --json .asv/report/report.json $(CHECK)
+
+soak: .venv/ready ## write for MINUTES (30 unless given) with random faults, and check every row
+	$(BIN)/python -m experiments.soak $(or $(MINUTES),30) $(SEED)
 
 test: .venv/ready ## run every check: linters, types, tests
 	$(BIN)/ruff check .
