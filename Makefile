@@ -73,10 +73,16 @@ libraries: .venv/ready ## Django, SQLAlchemy, peewee, … under 200 processes: 1
 answer: .venv/ready ## write README's answer anew, from bursts of several days
 	@$(BIN)/python -m dashboard.answer_table $(if $(ONLY),--python $(ONLY)) $(if $(SINCE),--since $(SINCE)) $(RESULTS)
 
+#: HOST=0.0.0.0      dashboard: for containers; PORT=8080 as well
+# Both are taken from the command line, never from the environment, where they often mean something else.
+HOST = 127.0.0.1
+PORT = 0
+SERVE = $(BIN)/python -m dashboard.serve --host '$(HOST)' --port '$(PORT)'
 dashboard: .venv/ready ## publish the results as pages, and serve them until Ctrl-C
 	@ls .asv/results/*/*-*.json > /dev/null 2>&1 || { echo "no results yet: run make bench first" >&2; exit 1; }
+	@$(SERVE) --check
 	@$(PUBLISH)
-	@exec $(BIN)/python -u -m http.server 0 --bind 127.0.0.1 --directory .asv/html 2> .asv/requests.log
+	@exec $(SERVE)
 
 #: BASE=v1.2         check-pr: another commit than the merge base with main
 check-pr: .venv/ready ## judge HEAD against BASE: is anything slower, costlier, broken?

@@ -9,6 +9,7 @@ import math
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -314,13 +315,13 @@ def test_links_between_pages(ordinary: Project) -> None:
         assert "index.html" in text
 
 
-def make_dashboard(project: Project) -> subprocess.Popen[str]:
+def make_dashboard(project: Project, *arguments: str) -> subprocess.Popen[str]:
     """``make dashboard`` in that project, with this environment's packages."""
     # As a user calls it, though the tests themselves may be run by make.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     program = ["make", "-f", str(PROJECT / "Makefile"), "-o", ".venv/ready", f"BIN={Path(sys.executable).parent}"]
     return subprocess.Popen(
-        [*program, "dashboard"],
+        [*program, "dashboard", *arguments],
         cwd=project.folder,
         env={**environment, "PYTHONPATH": str(PROJECT)},
         stdin=subprocess.DEVNULL,
@@ -331,22 +332,48 @@ def make_dashboard(project: Project) -> subprocess.Popen[str]:
     )
 
 
-def test_make_dashboard(project: Project, marked: Living) -> None:
-    """It publishes, serves this machine alone, and ends at Ctrl-C with one line and no process left."""
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@pytest.mark.parametrize("asked", [(), ("HOST=0.0.0.0",)])
+def test_make_dashboard(project: Project, asked: tuple[str, ...], marked: Living) -> None:
+    """It publishes, serves where it is told to, and ends at Ctrl-C with one line and no process left."""
     project.commit()
     project.measure()
-    with make_dashboard(project) as process:
+    port = free_port() if asked else None
+    with make_dashboard(project, *asked, *([f"PORT={port}"] if asked else [])) as process:
         try:
             assert process.stdout is not None
-            address = re.findall(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())[0]
-            with urllib.request.urlopen(address, timeout=30) as page:  # noqa: S310 # it is ours
+            host, shown = re.findall(r"http://([^:/]+):(\d+)/", process.stdout.readline())[0]
+            assert (host, int(shown)) == ((socket.gethostname(), port) if asked else ("127.0.0.1", int(shown)))
+            with urllib.request.urlopen(f"http://127.0.0.1:{shown}/", timeout=30) as page:  # it is ours
                 assert b"With default settings" in page.read()
         finally:
             os.killpg(process.pid, signal.SIGINT)  # as a terminal's Ctrl-C
         said, complained = process.communicate(timeout=30)
-    assert said.split() == ["Keyboard", "interrupt", "received,", "exiting."]
+    assert said.split() == ["stopped"]
     assert "Traceback" not in complained
     assert marked() == []
+
+
+def test_make_dashboard_where_it_cannot_serve(project: Project) -> None:
+    """A wrong port, one that is in use and an address of another machine are one line each, before it publishes."""
+    project.commit()
+    project.measure()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for asked, said in (
+            ("PORT=http", "PORT=http is no port: a whole number from 0, which is any free one, to 65535"),
+            (f"PORT={port}", f"PORT={port} is in use on 127.0.0.1: choose another, or none for any that is free"),
+            ("HOST=nowhere.invalid", "HOST=nowhere.invalid is no address of this machine"),
+        ):
+            with make_dashboard(project, asked) as process:
+                _, complained = process.communicate(timeout=30)
+            assert complained.splitlines()[:-1] == [said]
+    assert not project.html.exists()
 
 
 @pytest.mark.parametrize(
