@@ -68,8 +68,7 @@ libraries: .venv/ready ## Django, SQLAlchemy, peewee, … under 200 processes: 1
 	  [ $$status -eq 0 ] || [ $$status -eq 2 ] || { tail -n 3 .asv/libraries.log >&2; exit $$status; }; \
 	  $(BIN)/python -m dashboard.libraries && exit $$status
 
-#: SINCE=2026-11-01  answer: only what was measured since
-#: RESULTS=FOLDER    answer: besides, a copy of .asv/results of another day
+#: SINCE=2026-11-01  answer: only since then; RESULTS=FOLDER: a copy of results as well
 answer: .venv/ready ## write README's answer anew, from bursts of several days
 	@$(BIN)/python -m dashboard.answer_table $(if $(ONLY),--python $(ONLY)) $(if $(SINCE),--since $(SINCE)) $(RESULTS)
 
@@ -84,12 +83,21 @@ dashboard: .venv/ready ## publish the results as pages, and serve them until Ctr
 	@$(PUBLISH)
 	@exec $(SERVE)
 
+#: A=3.12 B=3.13     compare: which; ROUNDS=12 measures them first; COMMIT=, ALL=1, BENCH=
+COMMIT = HEAD
+COSTS := --bench "cost\.InsertCost\..*'disk'"
+ROUND = SQLITE_WRITES_BURSTS=1 $(BIN)/python -m asv_plugins.rounds '$(A)' '$(B)' --rounds '$(ROUNDS)' $(if $(BENCH),--bench '$(BENCH)',$(QUICK) $(COSTS)) '$(COMMIT)^!'
+compare: .venv/ready $(if $(ROUNDS),ready-to-measure) ## two environments of one commit side by side
+	@status=0; $(if $(ROUNDS),$(ROUND) || status=$$?;) [ $$status -eq 0 ] || [ $$status -eq 2 ] || exit $$status; \
+	  $(BIN)/python -m dashboard.compare '$(A)' '$(B)' --commit '$(COMMIT)' $(if $(ALL),--all)
+
 #: BASE=v1.2         check-pr: another commit than the merge base with main
 check-pr: .venv/ready ## judge HEAD against BASE: is anything slower, costlier, broken?
 	@mkdir -p .asv/report
 	$(BIN)/python -m pr_check $(if $(BASE),$(BASE) HEAD) --report .asv/report/report.md --json .asv/report/report.json $(CHECK)
 
-soak: .venv/ready ## write for MINUTES (30 unless given) with random faults, and check every row
+#: MINUTES=30        soak: for how long
+soak: .venv/ready ## write for half an hour under random faults, and check every row
 	$(BIN)/python -m experiments.soak $(or $(MINUTES),30) $(SEED)
 
 test: .venv/ready ## run every check: linters, types, tests

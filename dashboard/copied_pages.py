@@ -6,7 +6,9 @@ enforce that no page asks another site for anything, and that no text from a com
 
 from __future__ import annotations
 
+import html
 import importlib.util
+import json
 import re
 import shutil
 from pathlib import Path
@@ -19,6 +21,7 @@ from .limits_data import write_json
 if TYPE_CHECKING:
     from asv.graph import GraphSet
 
+    from .first_views import Parameters
     from .history import Commit
 
 OURS = Path(__file__).parent / "page"
@@ -36,6 +39,14 @@ STOCK_SCRIPTS = {
     "md5.min.js": None,
     "bootstrap.min.js": ("js.bootstrap", "resources/js/bootstrap.min.js"),
     "bootstrap.min.css": ("js.bootstrap", "resources/css/bootstrap.min.css"),
+}
+
+# The pages that these two link to.
+OUR_PAGES = {"index.html": "Limits", "compare.html": "Compare", "tachyon.html": "Every benchmark"}
+OTHER_PAGES = {
+    "index.html": "Limits",
+    "compare.html": "Compare",
+    "asv.html": "asv\N{RIGHT SINGLE QUOTATION MARK}s page",
 }
 
 POLICY = (
@@ -57,11 +68,23 @@ def packaged(package: str, file: str) -> Path:
     return path
 
 
-def write_stock_page(html_dir: Path) -> None:
-    """Write asv's own page as ``asv.html``: with local scripts, a policy, and links to the others."""
+def _not_measured(dropped: int) -> str:
+    """Return the line on benchmarks that have no number, and so no place in these pages."""
+    if not dropped:
+        return ""
+    benchmarks = "benchmark has" if dropped == 1 else "benchmarks have"
+    return f"{dropped} more {benchmarks} no number yet: <code>make bench-full</code> measures them."
+
+
+def write_stock_page(html_dir: Path, dropped: int) -> None:
+    """Write asv's own page as ``asv.html``: with local scripts, a policy, and links to the others.
+
+    dropped: how many benchmarks have no number, and are not in it.
+    """
     folder = html_dir / "scripts"
     folder.mkdir()
-    shutil.copyfile(OURS / "stock.js", folder / "stock.js")
+    for own in ("stock.js", "asv_view.js", "asv_view.css"):
+        shutil.copyfile(OURS / own, folder / own)
     page = packaged("asv", "www/index.html").read_text(encoding="utf-8")
 
     def local(match: re.Match[str]) -> str:
@@ -80,24 +103,40 @@ def write_stock_page(html_dir: Path) -> None:
     page = re.sub(r'<script src="(?P<address>https?://[^"]*)"[^>]*></script>', local, page)
     page = re.sub(r'<link rel="stylesheet" href="(?P<address>https?://[^"]*)"[^>]*>', local, page)
     page = page.replace("<title>", f"{POLICY_TAG}<title>", 1)
-    ours = '<li><a href="index.html">Limits</a></li>\n        <li><a href="tachyon.html">Tachyon</a></li>\n\t'
-    page = page.replace('<li id="nav-li-"', f'{ours}<li id="nav-li-"', 1)
-    own = '<script src="scripts/stock.js"></script>\n    <script language="javascript" type="text/javascript"\n'
-    page = page.replace(own.partition("\n    ")[2], own, 1)
+    links = "".join(f'<li><a href="{address}">{name}</a></li>\n        ' for address, name in OUR_PAGES.items())
+    script = '<script language="javascript" type="text/javascript"\n            src="'
+    for before, added in (
+        ('<li id="nav-li-"', links),
+        (f'{script}asv.js"', '<script src="scripts/stock.js"></script>\n    '),
+        (f'{script}graphdisplay.js"', '<script src="scripts/asv_view.js"></script>\n    '),
+        ("</head>", '<link rel="stylesheet" href="scripts/asv_view.css">\n  '),
+        ('<div style="position: absolute; height: 100px;', '<div id="legend"></div>\n          '),
+        ('</div>\n    <div id="summarylist-display"', f'  <p class="not-measured">{_not_measured(dropped)}</p>\n    '),
+    ):
+        if page.count(before) != 1:
+            raise UserError(f"asv's page has not one {before}: dashboard/copied_pages.py fits asv 0.6.6")
+        page = page.replace(before, f"{added}{before}")
     (html_dir / "asv.html").write_text(page, encoding="utf-8")
     (html_dir / "error.html").unlink()
 
 
-def write_tachyon(html_dir: Path, commits: list[Commit], graphs: GraphSet) -> None:
-    """Write asv-tachyon's page as ``tachyon.html``, and the files that it asks for and asv does not write."""
+def write_tachyon(html_dir: Path, commits: list[Commit], graphs: GraphSet, first: Parameters, dropped: int) -> None:
+    """Write asv-tachyon's page as ``tachyon.html``, and the files that it asks for and asv does not write.
+
+    first: the environment that it opens with. dropped: how many benchmarks have no number, and are not in it.
+    """
     source = packaged("asv_tachyon", "static")
     # Every browser that runs it takes woff2.
     shutil.copytree(source / "assets", html_dir / "assets", ignore=shutil.ignore_patterns("*.woff"))
     shutil.copyfile(source / "favicon.svg", html_dir / "favicon.svg")
     page = (source / "index.html").read_text(encoding="utf-8")
-    page = page.replace("<title>", f"{POLICY_TAG}<title>", 1)
-    links = '<p style="margin: 0; padding: 0.5rem 1rem; font: 14px system-ui"><a href="index.html">Limits</a>'
-    page = page.replace("<body>", f'<body>\n    {links} · <a href="asv.html">asv</a></p>', 1)
+    shutil.copyfile(OURS / "tachyon_view.js", html_dir / "scripts" / "tachyon_view.js")
+    environment = f'<meta name="first-environment" content="{html.escape(json.dumps(first))}">\n    '
+    script = '<script src="scripts/tachyon_view.js"></script>\n    '
+    page = page.replace("<title>", f"{POLICY_TAG}{environment}{script}<title>", 1)
+    links = " · ".join(f'<a href="{address}">{name}</a>' for address, name in OTHER_PAGES.items())
+    line = f'<p style="margin: 0; padding: 0.5rem 1rem; font: 14px system-ui">{links}. {_not_measured(dropped)}</p>'
+    page = page.replace("<body>", f"<body>\n    {line}", 1)
     (html_dir / "tachyon.html").write_text(page, encoding="utf-8")
     subjects = {str(commit.revision): commit.subject for commit in commits}
     write_json(html_dir / "commits.json", {"by_revision": subjects})

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 SQLITE_VERSION = "cost.Library.track_sqlite_version"
 UNKNOWN_SQLITE = "SQLite of unknown version"
 
+# What asv installs everywhere, as ``plain_name`` has it.
+RUNNER = "asv-runner"
+
 # What one benchmark gave with one set of parameters, by revision, oldest first; None where it was not measured.
 Timeline = list[tuple[int, "Value | None"]]
 
@@ -102,6 +105,12 @@ class History:
     def folder(self) -> str:
         """A name for its files that no machine's or environment's name can break."""
         return hashlib.sha256(f"{self.machine}\0{self.environment}".encode()).hexdigest()[:12]
+
+    @property
+    def argument(self) -> str:
+        """What make takes for it: the Python where the environment has nothing else, or the environment's name."""
+        plain = set(self.newest.required) <= {RUNNER}
+        return self.python if plain and not self.driver else self.environment
 
     @property
     def only_libraries(self) -> bool:

@@ -173,6 +173,7 @@ def write_data(
                 "machine": history.machine,
                 "environment": history.environment,
                 "python": history.python,
+                "argument": history.argument,
                 "sqlite": history.sqlite(history.newest_revision),
                 "commits": [places[revision] for revision in sorted(history.measurements)],
                 "newest": places[history.newest_revision],

@@ -1,8 +1,8 @@
-"""asv plugin: plain ``asv publish`` writes the whole dashboard; the words of our two pages are in page/.
+"""asv plugin: plain ``asv publish`` writes the whole dashboard; the words of our pages are in page/.
 
-The first page is ours (``index.html``: the Limits page), and so is the table of libraries (``libraries.html``). Beside
-them are asv's own (``asv.html``) and asv-tachyon's (``tachyon.html``). Each links to the first, and none asks the web
-for anything. It knows asv, and no terminal.
+The first page is ours (``index.html``: the Limits page), and so are the table of libraries (``libraries.html``) and the
+pages that compare (``compare.html``). Beside them are asv's own (``asv.html``) and asv-tachyon's (``tachyon.html``).
+Each links to the first, and none asks the web for anything. It knows asv, and no terminal.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from asv_plugins.pythons import is_free_threaded
 from .alarms import latest_alarms
 from .answer import answer_of, describe_limit
 from .changes import find_worsenings
+from .compare_pages import find_pairs, write_compare_pages
 from .copied_pages import OURS, POLICY, packaged, write_stock_page, write_tachyon
+from .first_views import keep_measured
 from .history import read_commits, read_histories
 from .library_table import LEGEND, OUR_SETTINGS, STYLE_MEANINGS, latest_tables
 from .limits_data import write_data, write_json
@@ -58,7 +60,7 @@ class LimitsPage(OutputPublisher):  # type: ignore[misc] # asv has no types
         cls,
         conf: Config,
         repo: Repo,
-        benchmarks: Mapping[str, Any],
+        benchmarks: dict[str, Any],
         graphs: GraphSet,
         revisions: Mapping[str, int],
     ) -> None:
@@ -108,18 +110,22 @@ class LimitsPage(OutputPublisher):  # type: ignore[misc] # asv has no types
             our_settings=OUR_SETTINGS, legend=LEGEND, styles=STYLE_MEANINGS, **common
         )
         (html_dir / LIBRARIES).write_text(page, encoding="utf-8")
+        write_compare_pages(html_dir, find_pairs(conf, histories, benchmarks, ours), templates, common)
         _write_feed(html_dir / "regressions.xml", conf.project, worsenings, commits, templates)
-        write_stock_page(html_dir)
-        write_tachyon(html_dir, commits, graphs)
+        environment, dropped = keep_measured(benchmarks, graphs, first)
+        write_stock_page(html_dir, dropped)
+        write_tachyon(html_dir, commits, graphs, environment, dropped)
 
 
 def _answers(histories: list[History]) -> dict[str, Any]:
     """Return what the first page says of the newest commits, by the names that its template knows."""
     answers = {history.folder: answer_of(history.newest.values) for history in histories}
+    settings = sorted(dict.fromkeys(name for of in answers.values() for name in of.rows), key=NAIVE.__eq__)
     return {
         "histories": histories,
         "answers": answers,
-        "settings": sorted(dict.fromkeys(name for of in answers.values() for name in of.rows), key=NAIVE.__eq__),
+        "settings": settings,
+        "complete": [folder for folder, of in answers.items() if of.rows.keys() == set(settings)],
         "naive": NAIVE,
     }
 

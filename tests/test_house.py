@@ -72,8 +72,13 @@ DASHBOARD = (
     "answer_table",
     "library_table",
     "libraries",
+    "differences",
+    "comparison",
+    "compare",
     "limits_data",
+    "first_views",
     "copied_pages",
+    "compare_pages",
     "pages",
 )
 INSTALLED_ONLY_FOR_TOOLS = {
@@ -155,6 +160,7 @@ def test_what_asv_measures_imports_no_tool(room: str) -> None:
 
 def test_the_dashboards_rooms_stand_in_one_order() -> None:
     """From results to pages: none imports one that comes after it."""
+    assert {path.stem for path in files(PROJECT / "dashboard")} == {*DASHBOARD, "__init__", "serve"}  # which knows none
     for place, name in enumerate(DASHBOARD):
         path = PROJECT / "dashboard" / f"{name}.py"
         later = {room_of(module, "dashboard") for module in imports(path)} & set(DASHBOARD[place + 1 :])

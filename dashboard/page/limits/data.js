@@ -28,6 +28,18 @@ const isNumber = (value) => value?.number !== undefined;
 const number = (value) => value?.number ?? null;
 const textOf = (value) => value?.text ?? "not measured";
 
+const isKnown = (value) => isNumber(value) || Boolean(value?.failed);
+
+// Whether a column of the table has anything to show: a number, or a benchmark that failed.
+const isMeasured = (metric) => view.data.cases.some((of) => isKnown(of[metric.name]));
+
+// What a line says of columns that nobody has measured here, and with which command they are.
+function notMeasured(metrics) {
+  if (metrics.length === 0) return [];
+  const command = make("code", {}, `make bench-full ONLY=${view.history.argument}`);
+  return [`Not measured at this commit: ${metrics.map((metric) => metric.label).join(", ")}. `, command, " measures them."];
+}
+
 function commitLink(commit) {
   const short = commit.hash.slice(0, 8);
   return commit.url ? make("a", { href: commit.url }, short) : make("code", {}, short);

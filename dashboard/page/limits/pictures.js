@@ -27,9 +27,14 @@ function sampleOf(place) {
   return made;
 }
 
+// The baseline has no line, and settings that were not measured have none either.
+const isDrawn = (metric, name) => view.data.cases.some((of) =>
+  !of.baseline && (name === undefined || of.settings === name) && isKnown(of[metric.name]));
+const hasLine = (name) => index.metrics.some((metric) => metric.drawn && isDrawn(metric, name));
+
 function showPictures() {
-  const names = settingsOf(view.data);
-  const boxes = names.map((name, place) => {
+  const boxes = settingsOf(view.data).map((name, place) => {
+    if (!hasLine(name)) return null;
     const toggle = (event) => {
       if (event.target.checked) hidden.delete(name);
       else hidden.add(name);
@@ -37,7 +42,7 @@ function showPictures() {
     };
     return make("label", {}, make("input", { type: "checkbox", checked: !hidden.has(name), onchange: toggle }), sampleOf(place), name);
   });
-  element("lines").replaceChildren(make("legend", {}, "Lines"), ...boxes);
+  element("lines").replaceChildren(make("legend", {}, "Lines"), ...boxes.filter(Boolean));
   drawPictures();
 }
 
@@ -45,9 +50,12 @@ function drawPictures() {
   for (const plot of plots.splice(0)) plot.destroy();
   const { data } = view;
   const names = settingsOf(data);
-  const shown = names.filter((name) => !hidden.has(name));
+  const shown = names.filter((name) => !hidden.has(name) && hasLine(name));
   element("charts").replaceChildren();
-  for (const metric of index.metrics.filter((one) => one.drawn)) {
+  const drawn = index.metrics.filter((one) => one.drawn);
+  const [known, unknown] = [drawn.filter((one) => isDrawn(one)), drawn.filter((one) => !isDrawn(one))];
+  element("not-drawn").replaceChildren(...notMeasured(unknown));
+  for (const metric of known) {
     const cases = data.cases.filter((of) => shown.includes(of.settings));
     const measured = cases.filter((of) => isNumber(of[metric.name]));
     const workers = [...new Set(measured.map((of) => of.workers))].sort((a, b) => a - b);
@@ -60,7 +68,7 @@ function drawPictures() {
     const notes = failed.length ? [make("p", { class: "broken" }, `Benchmark failed: ${failed.join(", ")}.`)] : [];
     element("charts").append(make("figure", {}, make("figcaption", {}, title), place, readout, ...notes));
     if (workers.length === 0) {
-      place.append(make("p", { class: "none" }, shown.length ? "There is no number at this commit." : "No line is chosen."));
+      place.append(make("p", { class: "none" }, shown.length ? "No chosen line has a number." : "No line is chosen."));
       continue;
     }
     plots.push(draw(place, readout, metric, workers, shown, told, names));

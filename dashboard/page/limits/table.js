@@ -6,20 +6,22 @@ const caseFile = (place) => versioned(`${view.history.folder}/case-${place}.json
 
 function showTable() {
   const { data } = view;
+  const metrics = index.metrics.filter(isMeasured);
+  element("not-shown").replaceChildren(...notMeasured(index.metrics.filter((metric) => !isMeasured(metric))));
   const head = make("tr", {}, make("th", { scope: "col" }, "settings"), make("th", { scope: "col" }, "workers"),
-    make("th", { scope: "col" }, "file"), ...index.metrics.map((metric) => make("th", { scope: "col" }, metric.label)));
+    make("th", { scope: "col" }, "file"), ...metrics.map((metric) => make("th", { scope: "col" }, metric.label)));
   const body = make("tbody");
   let empty = 0;
   let before;
   data.cases.forEach((of, place) => {
-    const bare = !index.metrics.some(({ name }) => isNumber(of[name]) || of[name]?.failed);
+    const bare = !metrics.some(({ name }) => isKnown(of[name]));
     empty += bare;
     const kinds = [of.baseline && "baseline", bare && "bare", !bare && before !== of.settings && "first"];
     if (!bare) before = of.settings;
     body.append(make("tr", { class: kinds.filter(Boolean).join(" ") },
       make("th", { scope: "row" }, rowName(of)), make("th", { scope: "row" }, String(of.workers)),
       make("td", {}, make("a", { href: `limits/${caseFile(place)}` }, "JSON")),
-      ...index.metrics.map((metric) => tableCell(of, place, metric))));
+      ...metrics.map((metric) => tableCell(of, place, metric))));
   });
   const caption = make("caption", {}, `Every number of commit ${index.commits[view.commit].hash.slice(0, 8)} in this environment`);
   element("table").replaceChildren(caption, make("thead", {}, head), body);
@@ -29,7 +31,7 @@ function showTable() {
 
 function tableCell(of, place, metric) {
   const value = of[metric.name];
-  if (!isNumber(value) && !value?.failed) return make("td", { class: "none" }, textOf(value));
+  if (!isKnown(value)) return make("td", { class: "none" }, textOf(value));
   const bad = value.failed || (metric.must_be_zero && !of.baseline && value.number > 0);
   const kind = bad ? "bad" : metric.name === "track_failed_rows" && value.number > 0 ? "some" : "";
   const button = make("button", { type: "button", "aria-expanded": "false", "data-metric": metric.name,
@@ -45,7 +47,7 @@ async function toggleHistory(button, place, metric) {
   button.setAttribute("aria-expanded", "true");
   const file = caseFile(place);
   const panel = make("div", { class: "panel" });
-  const cell = make("td", { colspan: index.metrics.length + 3 }, panel);
+  const cell = make("td", { colspan: button.closest("tr").cells.length }, panel);
   button.closest("tr").after(make("tr", { class: "history" }, cell));
   panel.style.setProperty("--width", `${element("table").closest(".scroll").clientWidth}px`);
   try {
