@@ -3,6 +3,9 @@
 ``python -m experiments.compare_check`` measures 21 sides in rounds, each run in a fresh process and in random order, as
 ``make compare`` does with two. It compares each side with the next by the function that the pages use. Nothing is
 different, so nothing may be real. ``--slower 1.3`` multiplies the times of every second side, as a difference to find.
+
+``--recorded`` measures nothing. It judges what ``experiments.measure_check`` has recorded: times of two builds of one
+commit, and of one that was made slower, in fresh processes and in random order.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dashboard.comparison import compare
+from dashboard.differences import Question, judge
 from dashboard.history import History, Measurement
 from dashboard.results import Value
 
@@ -37,6 +41,7 @@ CELLS: list[tuple[str, str, tuple[Any, ...]]] = [
 ]
 
 PROJECT = Path(__file__).resolve().parent.parent
+RECORDED = Path(__file__).parent / "measure_check.jsonl"
 DATABASES = PROJECT / ".asv" / "databases"
 
 Numbers = dict[str, dict[str, float]]
@@ -112,6 +117,24 @@ def compare_neighbours(rounds: list[list[Numbers]], slower: float) -> Iterator[t
         yield len(found.rows), [f"{row.benchmark}({row.cell}) {row.first} {row.second}" for row in found.real]
 
 
+def judge_recorded() -> None:
+    """Say how many recorded tables of one commit against itself show anything, and how many slowdowns are found."""
+    same, found = list[bool](), dict[float, list[bool]]()
+    for line in RECORDED.read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        if record["kind"] == "same":
+            same.append("real" not in judge([_times(*pairs) for pairs in record["screening"].values()]))
+        elif record["kind"] == "power":
+            found.setdefault(record["percent"], []).append(judge([_times(*record["screening"])]) == ["real"])
+    say(f"{sum(same)} of {len(same)} tables of one commit against itself show nothing real")
+    for percent, are in sorted(found.items()):
+        say(f"slower by {percent:g}%: {sum(are)} of {len(are)} are real")
+
+
+def _times(base: list[int], head: list[int]) -> Question:
+    return Question("measured", tuple(map(float, base)), tuple(map(float, head)))
+
+
 def say(line: str) -> None:
     """Print a line at once."""
     sys.stdout.write(f"{line}\n")
@@ -125,8 +148,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--slower", type=float, default=1.0)
     parser.add_argument("--kept", type=Path, help="a file of numbers: written if it is not there, and read if it is")
+    parser.add_argument("--recorded", action="store_true", help="judge what was recorded, and measure nothing")
     parser.add_argument("--once", action="store_true", help="what a run of a side does")
     options = parser.parse_args()
+    if options.recorded:
+        judge_recorded()
+        return
     if options.once:
         sys.stdout.write(json.dumps(measure_cells()))
         return
