@@ -124,7 +124,7 @@ class Comparison:
         said = f"{real} of {len(self.rows)} numbers {'differs' if real == 1 else 'differ'} for real."
         counts = [(sum(row.word == word for row in self.rows), text) for word, text in OTHER_WORDS.items()]
         others = [f"{count} {text}" for count, text in counts if count]
-        return f"{said} Of the others, {', '.join(others)}." if others else said
+        return f"{said} The others: {', '.join(others)}." if others else said
 
     @property
     def taken(self) -> str:

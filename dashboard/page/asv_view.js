@@ -23,5 +23,9 @@ const drawPlot = jQuery.plot;
 jQuery.plot = Object.assign((place, data, options) => {
   if (jQuery(place).attr("id") !== "main-graph") return drawPlot(place, data, withPoints(data, options));
   const legend = jQuery("#legend").empty();
-  return drawPlot(place, data, { ...options, legend: { ...options.legend, container: legend } });
+  const drawn = drawPlot(place, data, { ...options, legend: { ...options.legend, container: legend } });
+  drawn.resize(); // the legend has taken room from it
+  drawn.setupGrid();
+  drawn.draw();
+  return drawn;
 }, drawPlot);
