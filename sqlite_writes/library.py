@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from functools import cache
+from typing import NamedTuple
 
 from .driver import sqlite3
 from .settings import Settings, resolve_settings
@@ -52,12 +53,25 @@ def built_in_synchronous(journal_mode: str) -> str:
     return {"0": "off", "1": "normal", "2": "full"}.get(level, "extra")
 
 
+class KnownBug(NamedTuple):
+    """A bug of SQLite: its name, what it does, and where SQLite tells of it."""
+
+    name: str
+    effect: str
+    link: str
+
+
 def known_bugs(version: str) -> list[str]:
     """Return one line for each bug that SQLite of this version (such as ``"3.40.1"``) has by its number."""
+    return [f"{bug.name} (affected by its version number): {bug.effect}; {bug.link}" for bug in bugs_of(version)]
+
+
+def bugs_of(version: str) -> list[KnownBug]:
+    """Return each bug that SQLite of this version (such as ``"3.40.1"``) has by its number."""
     number = tuple(map(int, version.split(".")[:3]))
     found = []
     for name, effect, since, until, backports, link in _BUGS:
         is_mended = any(number[:2] == mended[:2] and number >= mended for mended in backports)
         if since <= number < until and not is_mended:
-            found.append(f"{name} (affected by its version number): {effect}; {link}")
+            found.append(KnownBug(name, effect, link))
     return found
