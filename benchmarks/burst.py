@@ -16,7 +16,6 @@ from .common import (
     STORAGE,
     WORKERS,
     Samples,
-    _ByBurst,
     _TimedBursts,
     bursts,
     mean,
@@ -31,7 +30,13 @@ from .common import (
 USUAL = 100
 
 
-class Burst(_TimedBursts, _ByBurst):
+def count_of_bursts(workers: int, settings: str, wanted: int = BURSTS) -> int:
+    """How many bursts a cell gets: fewer of the large ones."""
+    at_most = wanted if workers < 500 else 3 if workers < 1000 else 2
+    return bursts(settings, at_most, wanted)
+
+
+class Burst(_TimedBursts):
     """As many processes as workers, started fresh, held at a gate and released at once, each with one row."""
 
     params = (WORKERS, SETTINGS)
@@ -41,8 +46,7 @@ class Burst(_TimedBursts, _ByBurst):
 
     def setup(self, workers: int, settings: str) -> None:
         skip_unless_possible(settings)
-        at_most = BURSTS if workers < 500 else 3 if workers < 1000 else 2
-        count = bursts(settings, at_most)
+        count = count_of_bursts(workers, settings)
         self.use(self.measured_once(f"{workers} {settings}", lambda: run_burst(workers, settings), count))
 
     @unit("rows per burst")

@@ -15,7 +15,6 @@ from .common import (
     BURSTS,
     Report,
     _Bursts,
-    _ByBurst,
     allow_many_descriptors,
     bursts,
     database_path,
@@ -38,7 +37,7 @@ class HeldConnection(_Bursts):
         self.reports = self.measured_once(f"held {workers}", lambda: _burst_beside_a_connection(workers), bursts())
 
 
-class NaiveBurst(_Bursts, _ByBurst):
+class NaiveBurst(_Bursts):
     """THE WRONG WAY, as a baseline: a plain ``Pool(n)`` by fork, connections left to the garbage collector, WAL.
 
     The second of two bursts in one process; the first is of 250 rows, into a file of its own.

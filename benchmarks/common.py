@@ -6,7 +6,8 @@ cell runs the cell's bursts and leaves their reports in that folder, and the oth
 only the selected cells run. In each of asv's rounds (``asv run -a rounds=3``) a cell has bursts of its own.
 
 Counts are given to asv as means: a median is 0 when two bursts of five lose a row. Times are given as samples, a sample
-a burst, so that asv knows their spread. Lower is better in all that is judged: asv knows no other direction.
+a burst, so that asv knows their spread. Failed and lost rows are given as samples too: their range, and whether they
+change, cannot be told from means. Lower is better in all that is judged: asv knows no other direction.
 """
 
 from __future__ import annotations
@@ -147,28 +148,35 @@ def skip_unless_possible(settings: str) -> None:
         find("check_library")(settings)
 
 
-def run_burst(workers: int, settings: str, storage: str = "disk") -> Report:
-    """One burst into a new table, and beside it the same rows one after another: the report, with contention factor."""
+def run_burst_alone(workers: int, settings: str, storage: str = "disk") -> Report:
+    """One burst into a new table: the report."""
     from sqlite_writes import create_table, generate_example_rows, insert_rows_in_parallel
 
-    rows = generate_example_rows(workers)
     with database_path(storage) as database:
         create_table(database, settings)
-        report: Report = insert_rows_in_parallel(database, rows, settings).to_dict()
+        report: Report = insert_rows_in_parallel(database, generate_example_rows(workers), settings).to_dict()
+    return report
+
+
+def run_burst(workers: int, settings: str, storage: str = "disk") -> Report:
+    """One burst, and beside it as many rows one after another: the report, with contention factor."""
+    from sqlite_writes import create_table, generate_example_rows
+
+    report = run_burst_alone(workers, settings, storage)
     try:
         insert_rows_one_after_another = find("insert_rows_one_after_another")
     except NotImplementedError:
         return report
     with database_path(storage) as database:
         create_table(database, settings)
-        alone = insert_rows_one_after_another(database, rows, settings)
+        alone = insert_rows_one_after_another(database, generate_example_rows(workers), settings)
     report["contention_factor"] = None if report["burst_time"] is None else report["burst_time"] / alone
     return report
 
 
-def bursts(settings: str = "", at_most: int = 3) -> int:
+def bursts(settings: str = "", at_most: int = 3, wanted: int = BURSTS) -> int:
     """How many a cell gets: fewer of what is costly or beside the main question, two of ``patient``, the costliest."""
-    return min(BURSTS, 2 if settings == "patient" else at_most)
+    return min(wanted, 2 if settings == "patient" else at_most)
 
 
 class Cell(list[Report]):
@@ -288,15 +296,7 @@ class _Bursts(_Reports):
     def track_lost_rows(self, *_parameters: object) -> float:
         return mean(self.reports, "lost")
 
-
-class _ByBurst:
-    """What the answer needs besides: the same rows of each burst, so that their range is known (make answer).
-
-    asv keeps samples where it is told to (``--record-samples``). Its own number of them is a median.
-    """
-
-    reports: list[Report]
-
+    # Once more, a sample a burst: asv keeps them where it is told to (--record-samples), and shows their median.
     @unit("rows")
     def track_failed_rows_by_burst(self, *_parameters: object) -> Samples:
         return samples(self.reports, "failed")
