@@ -10,7 +10,7 @@ PUBLISH = { $(ASV) publish --no-pull > .asv/publish.log 2>&1 || \
 
 # The quick set: fewer bursts a cell, and the cells that answer the question: the whole curve for one Python, which comes
 # first, and what is near the edge for the others. The full set is all of it, as plain asv run has it.
-ROWS := time_burst|track_(failed|lost|duplicated)_rows
+ROWS := time_burst|track_(failed|median_failed|lost|duplicated)_rows
 NEARBY := --bench "caller\.NaiveBurst\..*\(500\)" --bench "cost\.Library"
 CURVE := --bench "burst\.Burst\.($(ROWS))\((5|50|100|250|500|1000), '(default|wal|wal-normal|grouped)'\)" $(NEARBY)
 QUICK := --bench "burst\.Burst\.($(ROWS))\((250, '(default|grouped)'|500, '(default|wal|wal-normal|grouped)')\)" $(NEARBY)
@@ -30,7 +30,8 @@ help: ## say what each target does
 $(if $(filter-out slow,$(DISK)),$(error DISK=$(DISK) is not slow, the only other disk))
 MACHINE := $(if $(filter slow,$(DISK)),slow-disk)
 RUN = SQLITE_WRITES_BURSTS=$(BURSTS) $(if $(MACHINE),$(BIN)/python experiments/slow_disk.py) $(BIN)/python -m asv_plugins.quick
-OPTIONS = --only '$(ONLY)' $(if $(MACHINE),--machine $(MACHINE) --bench sustained)
+# Every burst is kept: what changed over the commits is judged by them (docs/the_pages.md).
+OPTIONS = --record-samples --only '$(ONLY)' $(if $(MACHINE),--machine $(MACHINE) --bench sustained)
 ANSWER = $(PUBLISH) && $(BIN)/python -m dashboard.answer $(MACHINE)
 
 # asv ends with 2 when a benchmark failed; the answer is printed all the same, and says so.
@@ -47,10 +48,11 @@ bench-full: RANGE := HEAD^! $(FULL)
 bench-full: BURSTS := 5
 history: ## measure the last COMMITS commits; what is there is kept
 history: RANGE = HASHFILE:.asv/commits --skip-existing-successful $(QUICK)
+history: AFTERWARDS := && $(BIN)/python -m dashboard.what_changed $(MACHINE)
 bench-full history: .venv/ready ready-to-measure
 	@status=0; $(RUN) all $(OPTIONS) $(RANGE) || status=$$?; \
 	  [ $$status -eq 0 ] || [ $$status -eq 2 ] || exit $$status; \
-	  $(ANSWER) && echo "The same as pages, with every number and its history: make dashboard" && exit $$status
+	  $(ANSWER) $(AFTERWARDS) && echo "The same as pages, with every number and its history: make dashboard" && exit $$status
 
 .PHONY: ready-to-measure
 ready-to-measure: .venv/ready

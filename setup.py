@@ -46,13 +46,15 @@ setup(
         "bench": ["asv==0.6.6", "virtualenv==21.15.8", "python-discovery==1.9.5", "rich==15.0.0"],
         "check": ["scipy==1.17.1"],
         "cli": COMMAND_LINE,
-        # Jinja2 fills in the first page. What the pages run in a browser is copied out of the others, never imported.
+        # Jinja2 fills in the first page, and scipy judges what changed. What the pages run in a browser is copied out
+        # of the others, never imported.
         "dashboard": [
             "Jinja2==3.1.6",
             "asv-tachyon==0.5.8",
             "js.bootstrap==3.3.4",
             "js.jquery==3.6.1",
             "js.jquery_flot==0.8.1",
+            "scipy==1.17.1",
             "youplot==1.0.0",
         ],
         "libraries": LIBRARIES,

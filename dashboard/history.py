@@ -13,6 +13,7 @@ from asv.results import Results, iter_results_paths
 from asv.util import UserError
 
 from asv_plugins.pythons import python_order
+from sqlite_writes.library import bugs_of
 
 from .results import BURST, LIBRARY_BURST, Values, read_values
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from asv.config import Config
+    from asv.repo import Repo
+
+    from sqlite_writes.library import KnownBug
 
     from .results import Parameters, Value
 
@@ -51,9 +55,10 @@ class Commit:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One result file: what one machine and environment gave for one commit; the date in milliseconds.
+    """One result file: what one machine and environment gave for one commit; the commit's date in milliseconds.
 
-    ``required`` is what the environment installed: versions by the names of distributions, as ``plain_name`` has them.
+    ``measured`` is when its newest number was taken, in milliseconds; 0 if that is not known. ``required`` is what the
+    environment installed: versions by the names of distributions, as ``plain_name`` has them.
     """
 
     file: str
@@ -61,6 +66,7 @@ class Measurement:
     date: int
     values: dict[str, Values]
     required: dict[str, str] = field(default_factory=dict)
+    measured: int = 0
 
     @property
     def sqlite(self) -> str:
@@ -133,6 +139,11 @@ class History:
         version = self.measurements[revision].sqlite
         return f"{version} ({self.driver})" if self.driver else version
 
+    def bugs(self, revision: int) -> list[KnownBug]:
+        """Return what is known to be wrong with that SQLite, by its version."""
+        version = self.measurements[revision].sqlite
+        return [] if version == UNKNOWN_SQLITE else bugs_of(version.removeprefix("SQLite "))
+
     def name(self, revision: int, since: int | None = None) -> str:
         """Return a readable name at that commit; with ``since``, show `old → new` if SQLite changed."""
         sqlite = self.sqlite(revision)
@@ -169,11 +180,22 @@ def read_histories(
             (machine, environment), History(machine, environment, result._python, _driver(result))
         )
         history.measurements[revision] = Measurement(
-            result._filename, result.commit_hash, result.date, read_values(result, benchmarks), _required(result)
+            result._filename,
+            result.commit_hash,
+            result.date,
+            read_values(result, benchmarks),
+            _required(result),
+            max((started for started in result.started_at.values() if started), default=0),
         )
         variables = {f"env-{name}": value for name, value in result.env_vars.items()}
         history.graphs.add(graph_key({**result.params, **variables}))
     return sorted(found.values(), key=_order), sorted(unreadable)
+
+
+def shown_revisions(config: Config, repo: Repo, revisions: Mapping[str, int]) -> dict[str, int]:
+    """Return those of the branches. As in asv's own graphs, other commits are no part of this history."""
+    shown = {commit for branch in config.branches for commit in repo.get_branch_commits(branch)}
+    return {commit: revision for commit, revision in revisions.items() if commit in shown}
 
 
 def graph_key(parameters: Mapping[str, str | None]) -> frozenset[tuple[str, str]]:

@@ -15,22 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 from .alarms import alarms_of
 from .answer import answer_of
-from .changes import steps_of, transitions
-from .history import graph_key
-from .results import BURST, BY_BURST, MUST_BE_ZERO, NAIVE_BURST, Value, way_of
+from .results import BURST, BY_BURST, MUST_BE_ZERO, NAIVE_BURST, way_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from asv.graph import Graph, GraphSet
-
-    from .changes import GraphName
+    from .changes import Judged, Name
     from .history import Commit, History
     from .results import Parameters
 
 Json = dict[str, Any]
-Graphs = dict["GraphName", "Graph"]
 
 # The numbers that come first in the table, with their names; the others follow under asv's names.
 LEADING = {
@@ -54,7 +49,6 @@ class Case:
     settings: str
     benchmark: str
     parameters: Parameters
-    place: int
 
     @property
     def baseline(self) -> bool:
@@ -71,8 +65,8 @@ def cases_of(benchmarks: Mapping[str, Any]) -> list[Case]:
     cases = []
     for benchmark in (BURST, NAIVE_BURST):
         described = benchmarks.get(f"{benchmark}.track_failed_rows")
-        for place, parameters in enumerate(itertools.product(*described["params"]) if described else ()):
-            cases.append(Case(*way_of(parameters), benchmark, parameters, place))
+        every = itertools.product(*described["params"]) if described else ()
+        cases += [Case(*way_of(parameters), benchmark, parameters) for parameters in every]
     order = list(dict.fromkeys(case.settings for case in cases))
     return sorted(cases, key=lambda case: (case.baseline, order.index(case.settings), case.workers))
 
@@ -108,6 +102,7 @@ def commit_json(history: History, commit: Commit, cases: list[Case], metrics: li
         "environment": history.environment,
         "python": history.python,
         "sqlite": history.sqlite(commit.revision),
+        "bugs": [bug._asdict() for bug in history.bugs(commit.revision)],
         "commit": commit.hash,
         "result": f"{history.machine}/{measurement.file.rpartition('/')[2]}",
         "headline": answer.headline(),
@@ -119,25 +114,27 @@ def commit_json(history: History, commit: Commit, cases: list[Case], metrics: li
     }
 
 
-def case_json(history: History, case: Case, commits: list[Commit], metrics: list[Json], graphs: Graphs) -> Json:
+def case_json(
+    history: History, case: Case, commits: list[Commit], metrics: list[Json], judged: Mapping[Name, Judged]
+) -> Json:
     """Return the history of one case: its numbers at each commit that was measured, and where they changed."""
     places = {commit.revision: place for place, commit in enumerate(commits)}
     values, changes = {}, {}
     for metric in metrics:
-        name, unit = f"{case.benchmark}.{metric['name']}", metric["unit"]
-        timeline = history.timeline(name, case.parameters)
-        if all(value is None for _revision, value in timeline):
+        name = f"{case.benchmark}.{metric['name']}"
+        of = judged.get((history.folder, name, case.parameters))
+        if of is None:
             continue
-        values[metric["name"]] = [value and value.to_json(unit) for _revision, value in timeline]
+        values[metric["name"]] = [value and value.to_json(metric["unit"]) for _revision, value in of.timeline]
         changes[metric["name"]] = [
             {
                 "commit": places[change.revision],
                 "since": places[change.since] if change.revision - change.since > 1 else None,
-                "before": Value(change.before).text(unit),
-                "after": Value(change.after).text(unit),
+                "before": of.text(change.before),
+                "after": of.text(change.after),
+                "how_sure": change.how_sure,
             }
-            for change in transitions(name, timeline, steps_of(graphs, history, name, case.place))
-            if {change.revision, change.since} <= history.measurements.keys()
+            for change in of.transitions
         ]
     return {
         "machine": history.machine,
@@ -150,11 +147,14 @@ def case_json(history: History, case: Case, commits: list[Commit], metrics: list
 
 
 def write_data(
-    folder: Path, histories: list[History], commits: list[Commit], benchmarks: Mapping[str, Any], graphs: GraphSet
+    folder: Path,
+    histories: list[History],
+    commits: list[Commit],
+    benchmarks: Mapping[str, Any],
+    judged: Mapping[Name, Judged],
 ) -> Json:
     """Write the files of commits and cases, and return what the index says of them."""
     cases, metrics = cases_of(benchmarks), metrics_of(benchmarks)
-    by_name = {(of.benchmark_name, graph_key(of.params)): of for _, of in graphs if "summary" not in of.params}
     for history in histories:
         place = folder / history.folder
         place.mkdir(parents=True)
@@ -162,7 +162,7 @@ def write_data(
             if commit.revision in history.measurements:
                 write_json(place / f"{commit.hash}.json", commit_json(history, commit, cases, metrics))
         for number, case in enumerate(cases):
-            write_json(place / f"case-{number}.json", case_json(history, case, commits, metrics, by_name))
+            write_json(place / f"case-{number}.json", case_json(history, case, commits, metrics, judged))
     places = {commit.revision: place for place, commit in enumerate(commits)}
     return {
         "commits": [asdict(commit) for commit in commits],

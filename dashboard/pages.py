@@ -9,23 +9,23 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import urllib.parse
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asv.feed import FeedEntry, write_atom
 from asv.publishing import OutputPublisher
 
 from asv_plugins.pythons import is_free_threaded
 
+from .age import age_of
 from .alarms import latest_alarms
 from .answer import answer_of, describe_limit
-from .changes import find_worsenings
+from .changes import find_varying, find_worsenings, judge
 from .compare_pages import find_pairs, write_compare_pages
 from .copied_pages import OURS, POLICY, packaged, write_stock_page, write_tachyon
+from .feed import LIBRARIES, view_address, write_feed, write_regressions
 from .first_views import keep_measured
-from .history import read_commits, read_histories
+from .history import read_commits, read_histories, shown_revisions
 from .library_table import LEGEND, OUR_SETTINGS, STYLE_MEANINGS, latest_tables
 from .limits_data import write_data, write_json
 from .results import NAIVE
@@ -38,10 +38,7 @@ if TYPE_CHECKING:
     from asv.repo import Repo
     from jinja2 import Environment
 
-    from .changes import Worsening
-    from .history import Commit, History
-
-LIBRARIES = "libraries.html"
+    from .history import History
 
 # uPlot, as its makers built it: docs/the_pages.md says why.
 PLOTTING = [("youplot", "vendor/uplot.iife.min.js"), ("youplot", "vendor/uplot.min.css")]
@@ -66,23 +63,23 @@ class LimitsPage(OutputPublisher):  # type: ignore[misc] # asv has no types
     ) -> None:
         """Write the site into the html folder, where asv has written its page and its data."""
         html_dir = Path(conf.html_dir)
-        # As asv's own graphs: what was measured on other branches is no part of this history.
-        shown = {commit for branch in conf.branches for commit in repo.get_branch_commits(branch)}
-        ours = {commit: revision for commit, revision in revisions.items() if commit in shown}
-        histories, unreadable = read_histories(conf, benchmarks, ours)
+        shown = shown_revisions(conf, repo, revisions)
+        histories, unreadable = read_histories(conf, benchmarks, shown)
         commits = read_commits(conf, Path(repo._path), histories)
         by_revision = {commit.revision: commit for commit in commits}
         # What measured libraries only has a page of its own, and nothing to show on the first one but warnings.
         limits = [history for history in histories if not history.only_libraries]
         tables = latest_tables(histories)
-        worsenings = find_worsenings(histories, benchmarks, graphs, html_dir)
+        packaged("scipy", "__init__.py")
+        judged = judge(histories, benchmarks, conf.regressions_first_commits)
+        worsenings = find_worsenings(judged, histories)
         templates = _templates()
         data = html_dir / "limits"
         data.mkdir()
         for source in (*(packaged(*file) for file in PLOTTING), *OURS.glob("limits/*")):
             shutil.copyfile(source, data / source.name)
         of_limits = [commit for commit in commits if any(commit.revision in of.measurements for of in limits)]
-        index = write_data(data, limits, of_limits, benchmarks, graphs)
+        index = write_data(data, limits, of_limits, benchmarks, judged)
         published = datetime.now(timezone.utc)
         # A new publish has a new version, and so new addresses for what a browser may have kept.
         version = hashlib.sha256(published.isoformat().encode()).hexdigest()[:12]
@@ -99,7 +96,10 @@ class LimitsPage(OutputPublisher):  # type: ignore[misc] # asv has no types
         page = templates.get_template("index.html").render(
             first=first,
             unreadable=unreadable,
-            worsenings=worsenings,
+            age=age_of(histories),
+            worsenings=[it for it in worsenings if it.sure],
+            doubtful=[it for it in worsenings if not it.sure],
+            varying=find_varying(judged),
             **_answers(limits),
             **_alarms(histories),
             **common,
@@ -110,8 +110,9 @@ class LimitsPage(OutputPublisher):  # type: ignore[misc] # asv has no types
             our_settings=OUR_SETTINGS, legend=LEGEND, styles=STYLE_MEANINGS, **common
         )
         (html_dir / LIBRARIES).write_text(page, encoding="utf-8")
-        write_compare_pages(html_dir, find_pairs(conf, histories, benchmarks, ours), templates, common)
-        _write_feed(html_dir / "regressions.xml", conf.project, worsenings, commits, templates)
+        write_compare_pages(html_dir, find_pairs(conf, histories, benchmarks, shown), templates, common)
+        write_feed(html_dir / "regressions.xml", conf.project, worsenings, commits, templates)
+        write_regressions(html_dir / "regressions.json", worsenings, graphs)
         environment, dropped = keep_measured(benchmarks, graphs, first)
         write_stock_page(html_dir, dropped)
         write_tachyon(html_dir, commits, graphs, environment, dropped)
@@ -150,14 +151,6 @@ def first_view(histories: list[History]) -> History | None:
     return max(reversed(histories), key=rank, default=None)
 
 
-def view_address(history: History, commit: str) -> str:
-    """Return the address of a view of the first page, or of the page of the libraries, relative to the site."""
-    if history.only_libraries:
-        return LIBRARIES
-    view = {"machine": history.machine, "environment": history.environment, "commit": commit}
-    return f"index.html#{urllib.parse.urlencode(view)}"
-
-
 def _templates() -> Environment:
     """Return the templates, in which every text from a result or a commit is escaped."""
     packaged("jinja2", "__init__.py")
@@ -167,29 +160,3 @@ def _templates() -> Environment:
     made = Environment(loader=FileSystemLoader(OURS), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     made.globals |= {"describe_limit": describe_limit, "view_address": view_address}
     return made
-
-
-def _write_feed(
-    path: Path, project: str, worsenings: list[Worsening], commits: list[Commit], templates: Environment
-) -> None:
-    """Write all of them as an Atom feed; an entry's id stays the same from one publish to the next."""
-    text = templates.get_template("feed_entry.html")
-    by_revision = {commit.revision: commit for commit in commits}
-    entries = [
-        FeedEntry(
-            f"{it.what}: {it.benchmark}",
-            datetime.fromtimestamp(it.measurement.date / 1000, timezone.utc),
-            link=view_address(it.history, it.measurement.commit),
-            content=text.render(it=it, commits=by_revision),
-            id_context=[it.what.partition(" (")[0], *it.key],
-        )
-        for it in worsenings
-    ]
-    write_atom(
-        str(path),
-        entries,
-        author="sqlite-writes",
-        title=f"{project}: what got worse",
-        address=f"{project}.asv",
-        updated=None if entries else datetime.now(timezone.utc),
-    )

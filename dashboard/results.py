@@ -31,6 +31,9 @@ LIBRARY_BURST = "libraries.Libraries"
 # Rows of these must be there, once. The naive way loses them by design: it is the baseline, and never an alarm.
 MUST_BE_ZERO = re.compile(rf"(?!{re.escape(NAIVE_BURST)}\.).*\.track_(lost|altered|duplicated)_rows")
 
+# Costs that are the same in every run, so that any change is one of the code.
+EXACT = "cost.InsertCost."
+
 Parameters = tuple[str, ...]
 Values = dict[Parameters, "Value"]
 

@@ -10,7 +10,6 @@ from asv.util import UserError
 from rich.console import Console
 
 from dashboard.answer import BurstAnswer, MeanRows, answer_table
-from dashboard.changes import Transition, transitions
 from dashboard.copied_pages import packaged
 from dashboard.results import Value
 
@@ -84,22 +83,6 @@ def test_terminal_table(capsys: pytest.CaptureFixture[str]) -> None:
     table = capsys.readouterr().out
     assert re.search(r"^ +1000 ", table, re.MULTILINE)
     assert (table.count("139.5"), table.count("485.5"), table.count("…")) == (len(names), 1, 0)
-
-
-def test_transitions() -> None:
-    """Where a number changed includes what asv's levels hide."""
-    timeline: list[tuple[int, Value | None]] = [
-        (revision, Value(number)) for revision, number in enumerate([0.0, 0.5, 0.0, None, 0.0, NAN, 2.0])
-    ]
-    assert transitions("burst.Burst.track_failed_rows", [*timeline, (7, None)], []) == [
-        Transition(1, 0, 0.0, 0.5),
-        Transition(2, 1, 0.5, 0.0),
-        Transition(3, 2, 0.0, None),
-        Transition(4, 3, None, 0.0),
-        Transition(6, 4, 0.0, 2.0),
-    ]
-    steps = [(0, 1, 0.1, 0.1, 0.0), (1, 3, 0.2, 0.2, 0.0)]
-    assert transitions("burst.Burst.time_burst", timeline[:3], steps) == [Transition(1, 0, 0.1, 0.2)]
 
 
 def test_missing_package() -> None:

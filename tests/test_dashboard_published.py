@@ -104,7 +104,8 @@ def test_first_page(ordinary: Project) -> None:
     for text in (
         "failures began at 500: 16.3 of 500",
         "16.3 failed at 500",
-        "failed rows where there were none",
+        "Nothing got worse, as far as one can be sure",
+        "burst.Burst.track_failed_rows(500, 'default'): 0 to 16.3 at 3 commits",
         '<th scope="row">vm</th>',
         '<th scope="row">other</th>',
         "the naive way (baseline)",
@@ -159,7 +160,7 @@ def test_commit_that_cannot_be_built(project: Project) -> None:
     assert [line.partition(" — ")[0] for line in project.banner()] == [name]
     assert "no size that was measured is safe; at 50 the benchmark itself failed" in page
     assert project.feed_titles() == [f"benchmark began to fail: {name}"]
-    assert "numbers → failed <small>Python 3.12, SQLite of unknown version, on vm</small>" in page
+    assert "numbers → failed <em>certain</em> <small>Python 3.12, SQLite of unknown version, on vm</small>" in page
 
 
 def test_other_branch(project: Project) -> None:
@@ -237,34 +238,41 @@ def test_history(project: Project) -> None:
     project.commit("Not measured")
     for subject, count in (("With another SQLite", 20.0), ("Broken", None), ("As before it broke", 20.0)):
         project.commit(subject)
-        project.measure({**all_well(track_failed_rows=rows(count)), **newer})
+        project.measure({**all_well(track_lost_rows=rows(count)), **newer})
     project.publish()
     page = project.first_page()
-    assert f"0 → 20, after {first[:8]} <small>Python 3.12, SQLite 3.40.1 → SQLite 3.46.0, on vm</small>" in page
-    assert "a number → failed <small>Python 3.12, SQLite 3.46.0, on vm</small>" in page
-    assert page.count("failed rows where there were none") == 1
+    assert (
+        f"0 → 20, after {first[:8]} <em>certain</em> <small>Python 3.12, SQLite 3.40.1 → SQLite 3.46.0, on vm</small>"
+        in page
+    )
+    assert "a number → failed <em>certain</em> <small>Python 3.12, SQLite 3.46.0, on vm</small>" in page
+    assert page.count("lost rows where there were none") == 1
     case = project.case_json(500, "default")
-    values = [value["text"] for value in case["values"]["track_failed_rows"]]
+    values = [value["text"] for value in case["values"]["track_lost_rows"]]
     assert (case["commits"], values) == ([0, 1, 2, 3], ["0", "20", "benchmark failed", "20"])
-    assert case["changes"]["track_lost_rows"] == []
-    assert case["changes"]["track_failed_rows"] == [
-        {"commit": 1, "since": 0, "before": "0", "after": "20"},
-        {"commit": 2, "since": None, "before": "20", "after": "benchmark failed"},
-        {"commit": 3, "since": None, "before": "benchmark failed", "after": "20"},
+    assert case["changes"]["track_failed_rows"] == []
+    assert case["changes"]["track_lost_rows"] == [
+        {"commit": 1, "since": 0, "before": "0", "after": "20", "how_sure": "certain"},
+        {"commit": 2, "since": None, "before": "20", "after": "benchmark failed", "how_sure": "certain"},
+        {"commit": 3, "since": None, "before": "benchmark failed", "after": "20", "how_sure": "certain"},
     ]
 
 
 def test_regression(project: Project) -> None:
-    """A regression is on the page, in the feed and in the history; its subject is text, and controls no terminal."""
+    """A step is on the page, in the feed, in asv's file and in the history; its subject is text for a terminal too."""
     subject = "Slow\ufffd[31m <b>down</b>, ä\U0001f600"
     for number in range(12):
         project.commit(subject.replace("\ufffd", "\x1b") if number == 6 else f"Commit {number}")
-        seconds = 1.0 if number < 6 else 3.0
+        seconds = (1.0 if number < 6 else 3.0) + number / 100
         project.measure(all_well(time_burst={("500", "'wal'"): [seconds, seconds + 0.01, seconds + 0.02]}))
     project.publish()
-    assert project.feed_titles() == ["regression: burst.Burst.time_burst(500, 'wal')"]
+    name = "burst.Burst.time_burst(500, 'wal')"
+    assert project.feed_titles() == [f"slower: {name}"]
     page = (project.html / "index.html").read_text()
-    assert "1.01s → 3.01s" in page
+    assert re.search(r"1\.0\ds → 3\.\d\ds\s+<em>p &lt; 0\.00001</em>", page)
+    (line,) = json.loads((project.html / "regressions.json").read_text())["regressions"]
+    assert (line[0], line[3], line[4]) == (name, 7, pytest.approx(3.12))
+    assert line[6] == [[None, 6, pytest.approx(1.035, abs=0.001), pytest.approx(3.095, abs=0.001)]]
     assert f"{project.commits[6][:8]}</a> {html.escape(subject)}" in page
     entry = ET.parse(project.html / "regressions.xml").getroot().find("{*}entry")
     assert entry is not None
@@ -273,16 +281,21 @@ def test_regression(project: Project) -> None:
     assert project.json("index.json")["commits"][change["commit"]]["subject"] == subject
 
 
-def test_feed_ids(ordinary: Project) -> None:
+def test_feed_ids(project: Project) -> None:
     """An entry of the feed keeps its id when it is published again; the pages have a new version."""
+    project.commit()
+    project.measure()
+    project.commit()
+    project.measure(all_well(track_lost_rows=rows(wal=1.0)))
+    project.publish()
 
     def ids() -> list[str | None]:
-        return [entry.findtext("{*}id") for entry in ET.parse(ordinary.html / "regressions.xml").iterfind("{*}entry")]
+        return [entry.findtext("{*}id") for entry in ET.parse(project.html / "regressions.xml").iterfind("{*}entry")]
 
-    before, version = ids(), ordinary.json("index.json")["version"]
-    ordinary.publish()
+    before, version = ids(), project.json("index.json")["version"]
+    project.publish()
     assert ids() == before != []
-    assert ordinary.json("index.json")["version"] != version
+    assert project.json("index.json")["version"] != version
 
 
 def test_missing_parameters(project: Project) -> None:

@@ -66,8 +66,11 @@ PACKAGE: dict[str, set[str]] = {
 DASHBOARD = (
     "results",
     "history",
+    "age",
     "alarms",
+    "judgement",
     "changes",
+    "what_changed",
     "answer",
     "answer_table",
     "library_table",
@@ -79,6 +82,7 @@ DASHBOARD = (
     "first_views",
     "copied_pages",
     "compare_pages",
+    "feed",
     "pages",
 )
 INSTALLED_ONLY_FOR_TOOLS = {

@@ -71,11 +71,11 @@ function showHistory(panel, history, metric, file) {
     panel.append(place, readout);
     drawHistory(place, readout, metric, values, commits);
   }
-  const changed = changes.map(({ commit, since, before, after }) => make("li", {}, commitLink(index.commits[commit]),
+  const changed = changes.map(({ commit, since, before, after, how_sure: sure }) => make("li", {}, commitLink(index.commits[commit]),
     ` ${index.commits[commit].subject}: ${before} → ${after}` +
-    (since === null ? "" : `, after ${index.commits[since].hash.slice(0, 8)}`)));
+    (since === null ? "" : `, after ${index.commits[since].hash.slice(0, 8)}`) + ` (${sure})`));
   panel.append(changed.length ? make("p", {}, "Changed at") : make("p", {},
-    ["It was measured at no commit.", "Measured at one commit only."][measured] ?? "It changed at no commit that was measured."));
+    ["It was measured at no commit.", "Measured at one commit only."][measured] ?? "It changed at no commit, as far as one can be sure."));
   if (changed.length) panel.append(make("ul", { class: "changes" }, ...changed));
   const points = commits.map((commit, place) => make("tr", {}, make("td", {}, commitLink(commit)), make("td", {}, day(commit)),
     make("td", {}, commit.subject), make("td", {}, textOf(values[place])),

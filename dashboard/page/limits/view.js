@@ -33,7 +33,8 @@ async function show({ history, commit, instead }) {
   element("baseline").hidden = !data.baseline;
   showAlarms(data);
   const at = index.commits[commit];
-  element("status").replaceChildren(commitLink(at), ` ${at.subject} (${day(at)}), ${data.sqlite}`,
+  const bugs = data.bugs.flatMap(({ name, effect, link: href }) => [", which has the ", make("a", { href, title: effect }, name)]);
+  element("status").replaceChildren(commitLink(at), ` ${at.subject} (${day(at)}), ${data.sqlite}`, ...bugs,
     instead ? ". What the address names was not measured; this is what was." : "");
   const link = make("a", { href: `limits/${file}` }, "All of them as JSON");
   element("json").replaceChildren(link, `, from asv’s result ${data.result}.`);
