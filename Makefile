@@ -10,7 +10,7 @@ PUBLISH = { $(ASV) publish --no-pull > .asv/publish.log 2>&1 || \
 
 # The quick set: fewer bursts a cell, and the cells that answer the question: the whole curve for one Python, which comes
 # first, and what is near the edge for the others. The full set is all of it, as plain asv run has it.
-ROWS := time_burst|track_(failed|median_failed|lost|duplicated)_rows
+ROWS := time_burst|track_(failed|lost|duplicated)_rows(_by_burst)?
 NEARBY := --bench "caller\.NaiveBurst\..*\(500\)" --bench "cost\.Library"
 CURVE := --bench "burst\.Burst\.($(ROWS))\((5|50|100|250|500|1000), '(default|wal|wal-normal|grouped)'\)" $(NEARBY)
 QUICK := --bench "burst\.Burst\.($(ROWS))\((250, '(default|grouped)'|500, '(default|wal|wal-normal|grouped)')\)" $(NEARBY)
@@ -30,8 +30,7 @@ help: ## say what each target does
 $(if $(filter-out slow,$(DISK)),$(error DISK=$(DISK) is not slow, the only other disk))
 MACHINE := $(if $(filter slow,$(DISK)),slow-disk)
 RUN = SQLITE_WRITES_BURSTS=$(BURSTS) $(if $(MACHINE),$(BIN)/python experiments/slow_disk.py) $(BIN)/python -m asv_plugins.quick
-# Every burst is kept: what changed over the commits is judged by them (docs/the_pages.md).
-OPTIONS = --record-samples --only '$(ONLY)' $(if $(MACHINE),--machine $(MACHINE) --bench sustained)
+OPTIONS = --only '$(ONLY)' $(if $(MACHINE),--machine $(MACHINE) --bench sustained)
 ANSWER = $(PUBLISH) && $(BIN)/python -m dashboard.answer $(MACHINE)
 
 # asv ends with 2 when a benchmark failed; the answer is printed all the same, and says so.

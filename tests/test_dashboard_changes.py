@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dashboard.changes import Judged
     from dashboard.results import Values
 
-FAILED, MEDIAN = "burst.Burst.track_failed_rows", "burst.Burst.track_median_failed_rows"
+FAILED, BY_BURST = "burst.Burst.track_failed_rows", "burst.Burst.track_failed_rows_by_burst"
 CELL = ("500", "'default'")
 
 
@@ -42,7 +42,7 @@ def history_of(name: str, *values: float | list[float] | None) -> History:
         number = sum(given) / len(given) if isinstance(given, list) else given
         told: dict[str, Values] = {name: {CELL: Value(number, samples=samples)}}
         if name == FAILED and samples:
-            told[MEDIAN] = {CELL: Value(sorted(samples)[len(samples) // 2], samples=samples)}
+            told[BY_BURST] = {CELL: Value(sorted(samples)[len(samples) // 2], samples=samples)}
         history.measurements[revision] = Measurement("", f"{revision:040}", 0, told)
     return history
 
