@@ -9,7 +9,10 @@ insert that returned counts only when its row is in the table.
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
+from .check.bursts import burst as checked_burst
+from .check.bursts import bursts as bursts_in_turns
 from .common import (
     BURSTS,
     SETTINGS,
@@ -26,6 +29,9 @@ from .common import (
     unit,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 # Of the bursts that are beside the main question: a usual number, at which hardly a row fails.
 USUAL = 100
 
@@ -36,6 +42,23 @@ def count_of_bursts(workers: int, settings: str, wanted: int = BURSTS) -> int:
     return bursts(settings, at_most, wanted)
 
 
+def _timed(count: int, *cells: tuple[int, str]) -> Iterator[dict[str, Any]]:
+    for cell in cells:
+        yield {"kind": "time", "method": "check_bursts", "params": cell, "arguments": {"count": count}}
+
+
+def _counted(*cells: tuple[int, str]) -> Iterator[dict[str, Any]]:
+    # The burst's own deadline comes first, so that a worker that hangs is one row's outcome.
+    for cell in cells:
+        yield {
+            "kind": "failure",
+            "method": "check_burst",
+            "params": cell,
+            "arguments": {"deadline": 50.0},
+            "deadline": 60,
+        }
+
+
 class Burst(_TimedBursts):
     """As many processes as workers, started fresh, held at a gate and released at once, each with one row."""
 
@@ -43,6 +66,19 @@ class Burst(_TimedBursts):
     param_names = ("workers", "settings")
 
     version = "4"
+
+    # Short, so that there are many in a minute: 8 workers wait for each other a little, and in 40 ms at most; 100 are a
+    # usual burst, in the settings whose noise lets that be judged. A pair of bursts of `default` or `wal` differs by 60
+    # to 80% (their workers sleep at random), one of `queued` or `grouped` by 10%, and a pair of samples of several,
+    # taken in turns, by 4% to 8% [measured]. Failures: where they begin, and what must never fail.
+    check_samples = (
+        *_timed(4, (8, "default"), (8, "wal")),
+        *_timed(8, (8, "wal-normal"), (8, "queued"), (8, "grouped"), (8, "fair")),
+        *_timed(4, (100, "queued"), (100, "grouped")),
+        *_counted((500, "grouped"), (500, "queued"), (500, "wal-normal"), (250, "wal"), (250, "default")),
+    )
+    check_bursts = staticmethod(bursts_in_turns)
+    check_burst = staticmethod(checked_burst)
 
     def setup(self, workers: int, settings: str) -> None:
         skip_unless_possible(settings)

@@ -33,6 +33,11 @@ class HeldConnection(_Bursts):
 
     version = "1"
 
+    check_samples = ({"kind": "failure", "method": "check_burst", "params": [50], "deadline": 60},)
+
+    def check_burst(self, workers: int) -> Report:
+        return _burst_beside_a_connection(workers)
+
     def setup(self, workers: int) -> None:
         self.reports = self.measured_once(f"held {workers}", lambda: _burst_beside_a_connection(workers), bursts())
 

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 # A commit that does not know a name, and a SQLite that cannot write so, show n/a there.
 SETTINGS = ["default", "wal", "wal-normal", "patient", "queued", "grouped", "concurrent", "fair", "synced"]
 
+# All but one, which hardly any SQLite can write by.
+USUAL_SETTINGS = [name for name in SETTINGS if name != "concurrent"]
+
 # 1 and 5: nobody waits long. 50 to 250: the usual worry, and where failures begin. 500, 1000: far beyond.
 WORKERS = [1, 5, 50, 100, 250, 500, 1000]
 

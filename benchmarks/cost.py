@@ -8,10 +8,13 @@ n/a there, not 0.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
+from .check.promises import cost
 from .common import (
     SETTINGS,
     STORAGE,
+    USUAL_SETTINGS,
     Report,
     _Reports,
     database_path,
@@ -23,6 +26,9 @@ from .common import (
     unit,
 )
 
+if TYPE_CHECKING:
+    from .check.outcomes import Sample
+
 
 class InsertCost(_Reports):
     """One ``insert_row`` that waits for nobody."""
@@ -31,6 +37,23 @@ class InsertCost(_Reports):
     param_names = ("settings", "storage")
 
     version = "1"
+
+    # The check takes all of them at once, and says which statements came or went.
+    check_samples = tuple(
+        {"kind": "facts", "method": "check_cost", "params": [name, "disk"]} for name in USUAL_SETTINGS
+    )
+    check_rules = (
+        ("bytes_written", "cost", "byte written per row"),
+        ("write_calls", "cost", "write call per row"),
+        ("syncs", "cost, and fewer is worse", "sync per row", "rows may be acknowledged before they are safe"),
+        ("sql_statements", "cost", "SQL statement per row", "statements"),
+        ("virtual_machine_steps", "cost", "step of SQLite's virtual machine per row"),
+        ("python_calls", "cost", "Python call per row"),
+        ("statements", "explains"),
+    )
+
+    def check_cost(self, settings: str, storage: str) -> Sample:
+        return cost(settings)
 
     def setup(self, settings: str, storage: str) -> None:
         skip_unless_possible(settings)

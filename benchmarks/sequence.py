@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+from .check.bursts import sequence as timed_sequence
 from .common import (
     SETTINGS,
     Samples,
@@ -39,6 +40,13 @@ class InsertRow:
     repeat = 20
     rounds = 2
     warmup_time = 0.0
+
+    # In the check one sample has several, since one takes a millisecond.
+    check_samples = tuple(
+        {"kind": "time", "method": "check_sequence", "params": [name], "arguments": {"rows": 10}}
+        for name in ("default", "wal", "wal-normal", "queued", "grouped", "synced")
+    )
+    check_sequence = staticmethod(timed_sequence)
 
     def __init__(self) -> None:
         self.resources = ExitStack()  # teardown comes even where the module's setup has said n/a

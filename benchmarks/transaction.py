@@ -23,6 +23,12 @@ class ReadThenWrite(_Reports):
 
     version = "1"
 
+    check_samples = ({"kind": "failure", "method": "check_burst", "params": ["wal", "immediate"], "deadline": 60},)
+
+    def check_burst(self, journal_mode: str, transaction: str) -> Report:
+        find("read_then_insert_row")
+        return _burst_of_readers(journal_mode, transaction)
+
     def setup(self, journal_mode: str, transaction: str) -> None:
         find("read_then_insert_row")
         self.reports = self.measured_once(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import sys
 import tempfile
 import time
 from contextlib import contextmanager
@@ -13,8 +12,12 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from pr_check.build import THIS_PYTHON
+from pr_check.check import identify
+from pr_check.choose import choose
 from pr_check.commits import find_comparison, git
 from pr_check.plan import PLAN, Plan
+from pr_check.suite import find_suite
 from pr_check.workplace import built_sides, workplace
 
 if TYPE_CHECKING:
@@ -91,17 +94,23 @@ class Laboratory:
         )
         return self.commit(WRITERS, _CALLED, raising, "Fail now and then")
 
+    @property
+    def configuration(self) -> Path:
+        """The configuration of the clone's suite."""
+        return self.clone / "asv.conf.json"
+
     @contextmanager
-    def sides(self, head: str) -> Iterator[tuple[Side, Side]]:
-        """Give both sides, built, to take samples of single benchmarks with the check's own code."""
-        comparison = find_comparison(self.clone, self.base, head)
-        python = "{}.{}".format(*sys.version_info)
+    def sides(self, head: str) -> Iterator[tuple[Side, Side, Plan]]:
+        """Give both sides, built, and the plan of all that can be sampled: single benchmarks, with the check's code."""
+        suite = find_suite(self.configuration)
+        comparison = find_comparison(suite.repository, self.base, head, suite.measured)
         console = Console(stderr=True)
         with (
             workplace(self.clone, self.plan) as folder,
-            built_sides(comparison, python, folder, self.plan, console) as both,
+            built_sides(suite, comparison, THIS_PYTHON, folder, self.plan, console) as (before, base, after),
         ):
-            yield both
+            _, _, identity = identify(before, base, after)
+            yield base, after, choose(identity, self.plan, suite.timeout)
 
 
 @contextmanager

@@ -24,12 +24,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pr_check import inference
-from pr_check.check import check
+from pr_check.check import Options, check
 from pr_check.errors import SetUpError
 from pr_check.evidence import Evidence, Pairs
 from pr_check.findings import STATUS
 from pr_check.judge import judge_evidence
-from pr_check.plan import Benchmark
 from pr_check.sampling import Sampling
 
 from .bad_changes import MUTANTS
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pr_check.plan import Plan
+    from pr_check.plan import Benchmark, Plan
     from pr_check.report import CheckReport
     from pr_check.side import Side
 
@@ -101,16 +100,16 @@ def mutants(laboratory: Laboratory, only: str, limit: float, raw: Path = RAW) ->
 
 def power(laboratory: Laboratory, cell: str, place: str, percent: float, count: int, raw: Path = RAW) -> None:
     """Try a single benchmark, slower by a known part of its measured time, as one of the suite."""
-    benchmark = next(one for one in laboratory.plan.times if one.name == BENCHMARKS[cell])
     head = laboratory.nothing()
     if percent:
-        head = laboratory.slowdown(place, _calibrated(laboratory, benchmark, place, percent))
-    with laboratory.sides(head) as (base, after):
+        head = laboratory.slowdown(place, _calibrated(laboratory, cell, place, percent))
+    with laboratory.sides(head) as (base, after, plan):
+        benchmark = _named(plan, cell)
         for _ in range(count):
             seed = random.SystemRandom().randrange(1_000_000)
             started = time.monotonic()
-            evidence = trial(base, after, laboratory.plan, benchmark, seed)
-            judgement = judge_evidence(evidence, [], laboratory.plan)
+            evidence = trial(base, after, plan, benchmark, seed)
+            judgement = judge_evidence(evidence, [], plan)
             seconds = round(time.monotonic() - started, 1)
             keep(
                 {
@@ -136,25 +135,29 @@ def power(laboratory: Laboratory, cell: str, place: str, percent: float, count: 
 
 def trial(base: Side, head: Side, plan: Plan, benchmark: Benchmark, seed: int, limit: float = 480.0) -> Evidence:
     """Sample one benchmark alone: with the same looks, levels and confirmation as if it were one of the suite's."""
-    alone = replace(plan, times=(benchmark,), alarms=plan.alarms / len(plan.times))
+    alone = replace(plan, times=(benchmark,), once=(), alarms=plan.alarms / len(plan.times))
     sampling = Sampling(base, head, alone, random.Random(seed), time.monotonic() + limit)
     sampling.sample_times(time.monotonic() + limit * 2 / 3)
     sampling.confirm()
     return sampling.evidence
 
 
-def _calibrated(laboratory: Laboratory, benchmark: Benchmark, place: str, percent: float) -> float:
+def _named(plan: Plan, cell: str) -> Benchmark:
+    return next(one for one in plan.times if one.name == BENCHMARKS[cell])
+
+
+def _calibrated(laboratory: Laboratory, cell: str, place: str, percent: float) -> float:
     """Return the amount that makes the benchmark that much slower, in proportion to the effect of another."""
     known = laboratory.clone / ".asv" / "calibration.json"
     amounts: dict[str, float] = json.loads(known.read_text()) if known.exists() else {}
-    name = f"{laboratory.base[:12]} {benchmark.name} {place}"
+    name = f"{laboratory.base[:12]} {BENCHMARKS[cell]} {place}"
     if name not in amounts:
         amount = {"lock": 50.0, "python": 5000.0, "commit": 50.0}[place]
         for rounds in (1, 4):  # the second time near to what is wanted, and more closely
-            pairs = Pairs(benchmark)
-            with laboratory.sides(laboratory.slowdown(place, amount)) as (base, head):
-                sampling = Sampling(base, head, laboratory.plan, random.Random(1), 0.0)
-                for _ in range(rounds * (60 if "100" in benchmark.name else 150)):
+            with laboratory.sides(laboratory.slowdown(place, amount)) as (base, head, plan):
+                pairs = Pairs(_named(plan, cell))
+                sampling = Sampling(base, head, plan, random.Random(1), 0.0)
+                for _ in range(rounds * (60 if cell == "many" else 150)):
                     sampling.add_pair(pairs)
             factor, _, _ = inference.hodges_lehmann(inference.log_ratios(*pairs.times()), 0.95)
             amount *= 0.05 / max(factor, 0.005)
@@ -167,20 +170,21 @@ def _calibrated(laboratory: Laboratory, benchmark: Benchmark, place: str, percen
 def rare(laboratory: Laboratory, count: int, raw: Path = RAW) -> None:
     """Check the evidence of failing alone, with a head on which a burst of 8 fails in one of ten."""
     # Single bursts, in which a failure is rarer than in a sample of several.
-    arguments = {"workers": 8, "settings": "queued", "storage": "disk", "deadline": 20.0}
-    benchmark = Benchmark(BENCHMARKS["few"], "queued", "burst", arguments)
-    with laboratory.sides(laboratory.failing(0.1)) as (base, head):
+    with laboratory.sides(laboratory.failing(0.1)) as (base, head, plan):
+        few = _named(plan, "few")
+        arguments = {**few.arguments, "method": "check_burst", "named": {"deadline": 20.0}}
+        benchmark = replace(few, arguments=arguments)
         for _ in range(count):
             started = time.monotonic()
             seed = random.SystemRandom().randrange(1_000_000)
-            sampling = Sampling(base, head, laboratory.plan, random.Random(seed), started + 120)
+            sampling = Sampling(base, head, plan, random.Random(seed), started + 120)
             # As many bursts as a check with the time limit of nine minutes has at least, in each settings.
             pairs = Pairs(benchmark)
             sampling.evidence.times = [pairs]
             for _ in range(48):
                 sampling.add_pair(pairs)
             sampling.confirm()
-            findings = judge_evidence(sampling.evidence, [], laboratory.plan).findings
+            findings = judge_evidence(sampling.evidence, [], plan).findings
             found = any(finding.kind == "failure" for finding in findings)
             failed = [one.failed() for one in (pairs, *sampling.evidence.confirmed_failures)]
             seconds = round(time.monotonic() - started, 1)
@@ -193,7 +197,8 @@ def _checked(laboratory: Laboratory, head: str, limit: float) -> tuple[CheckRepo
     """Make a whole check: its report and evidence, or why it could not be made; and the seconds that it took."""
     started, report, evidence, said = time.monotonic(), None, Evidence(), ""
     try:
-        report, evidence = check(laboratory.clone, laboratory.base, head, time_limit=limit, plan=laboratory.plan)
+        options = Options(time_limit=limit, as_given=True)
+        report, evidence = check(laboratory.configuration, laboratory.base, head, options, laboratory.plan)
     except SetUpError as error:
         said = str(error)
     return report, evidence, said, round(time.monotonic() - started, 1)

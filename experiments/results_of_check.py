@@ -34,14 +34,15 @@ BENCHMARKS = {"few": "burst.Burst(8, 'queued')", "many": "burst.Burst(100, 'queu
 
 EARLIER = " by earlier rules"
 
-# The files that hold the rules of the check.
-RULES = ("plan.py", "inference.py", "rules.py", "evidence.py", "sampling.py", "judge/*.py", "sampler/*.py")
+# The files that hold the rules of the check, and how our suite wants to be sampled.
+RULES = (*(f"pr_check/{name}.py" for name in ("plan", "choose", "inference", "rules", "evidence", "sampling")),
+         "pr_check/judge/*.py", "pr_check/sampler/*.py", "benchmarks/check/*.py", "benchmarks/promises.py")  # fmt: skip
 
 
 @cache
 def rules() -> str:
     """Return a hash of the check's rules: a result with another one was measured by other rules."""
-    files = sorted(file for pattern in RULES for file in (PROJECT / "pr_check").glob(pattern))
+    files = sorted(file for pattern in RULES for file in PROJECT.glob(pattern))
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 

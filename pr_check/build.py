@@ -1,8 +1,8 @@
-"""Build one side by asv's own environment code; ``asv.conf.json`` stays the one description of a build.
+"""Build one side by asv's own environment code; the suite's ``asv.conf.json`` stays the one description of a build.
 
-``python -m pr_check.build FOLDER CONFIGURATION PYTHON COMMIT`` makes or reuses the environment, installs the commit and
-ends with a line of JSON that names its interpreter. It is a process of its own, so that two can build at the same time,
-that what asv says stays in a file, and that it can be ended. It knows nothing of what is measured.
+``python -m pr_check.build FOLDER CONFIGURATION REPOSITORY TYPE PYTHON COMMIT`` makes or reuses the environment,
+installs the commit and ends with a line of JSON that names its interpreter. It is a process of its own, so that two can
+build at the same time, that what asv says stays in a file, and that it can be ended. It does not know what is measured.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
+from asv import util
 from asv.config import Config
 from asv.environment import EnvironmentUnavailable, get_environments
 from asv.repo import get_repo
@@ -29,6 +31,12 @@ from asv_plugins import interpreters
 
 from .errors import SetUpError
 
+if TYPE_CHECKING:
+    from .suite import Suite
+
+# A free-threaded one has a name of its own.
+THIS_PYTHON = "{}.{}".format(*sys.version_info) + ("t" if sysconfig.get_config_var("Py_GIL_DISABLED") else "")
+
 # Seconds for a build to end when it is told to; asv gives each command that it has started one.
 ENDING = 10.0
 
@@ -36,17 +44,18 @@ ENDING = 10.0
 class Build:
     """A build under way, of ``longest`` seconds at most, out of Ctrl-C's reach: whoever started it ends it."""
 
-    def __init__(self, side: str, root: Path, configuration: Path, python: str, commit: str, longest: float) -> None:
+    def __init__(self, side: str, suite: Suite, configuration: Path, python: str, commit: str, longest: float) -> None:
         self._side, self._commit, self._longest = side, commit, longest
         self._until = time.monotonic() + longest
-        folder = root / ".asv" / "pr_check" / side
+        folder = suite.folder / ".asv" / "pr_check" / side
+        what = map(str, (folder, configuration, suite.repository, suite.environment_type, python, commit))
         folder.mkdir(parents=True, exist_ok=True)
         self._log = folder / "build.log"
         with self._log.open("w") as log:
             self.process = subprocess.Popen(
                 # -P: this very code, not what the repository's work tree may have in its place.
-                [sys.executable, "-P", "-m", "pr_check.build", str(folder), str(configuration), python, commit],
-                cwd=root,
+                [sys.executable, "-P", "-m", "pr_check.build", *what],
+                cwd=suite.folder,
                 env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
                 stdin=subprocess.PIPE,  # it ends when we do, however that is
                 stdout=log,
@@ -83,7 +92,7 @@ class Build:
         self.process.stdin.close()
 
 
-def main(folder: str, configuration: str, python: str, commit: str) -> int:
+def main(folder: str, configuration: str, repository: str, kind: str, python: str, commit: str) -> int:
     """Build; return 1, with the reason in the last line, if that fails."""
     signal.signal(signal.SIGTERM, _end)
     threading.Thread(target=_end_with_the_check, args=(os.dup(0),), daemon=True).start()
@@ -92,25 +101,45 @@ def main(folder: str, configuration: str, python: str, commit: str) -> int:
     os.close(nothing)
     interpreters.setup()
     config = Config.load(configuration)
-    config.repo = os.getcwd()
+    config.repo, config.environment_type = repository, kind
     config.env_dir = str(_environments(Path(folder), Path(configuration)))
     try:
-        repo = get_repo(config)
-        # The first of asv's environments for this Python: later ones vary what the suite varies (include).
-        environment = next(iter(get_environments(config, [f"{config.environment_type}:{python}"], verbose=False)), None)
-        if environment is None:
-            raise UserError(f"no Python {python} starts here, or asv.conf.json does not list it")
-        environment.create()
-        environment.install_project(config, repo, commit)
-        interpreter = environment.find_executable("python")
+        if kind == "existing":
+            interpreter, variables = _install_beside(config, Path(folder), python, commit)
+        else:
+            # The first of asv's environments for this Python: later ones vary what the suite varies (include).
+            environment = next(iter(get_environments(config, [f"{kind}:{python}"], verbose=False)), None)
+            if environment is None:
+                raise UserError(f"no Python {python} starts here, or asv.conf.json does not list it")
+            environment.create()
+            environment.install_project(config, get_repo(config), commit)
+            interpreter, variables = environment.find_executable("python"), environment.env_vars
     except ProcessError as error:
         print(_reason(f"{error.stdout or ''}\n{error.stderr or ''}") or error)  # noqa: T201 read by Build.wait
         return 1
     except (UserError, EnvironmentUnavailable, OSError) as error:
         print(error)  # noqa: T201
         return 1
-    print(json.dumps({"interpreter": interpreter, "variables": environment.env_vars}))  # noqa: T201
+    print(json.dumps({"interpreter": interpreter, "variables": variables}))  # noqa: T201
     return 0
+
+
+def _install_beside(config: Config, folder: Path, python: str, commit: str) -> tuple[str, dict[str, str]]:
+    """Install a commit into a folder of its own that comes first: an existing environment stays as it is."""
+    interpreter = (
+        sys.executable if python == THIS_PYTHON else util.which(python if "/" in python else f"python{python}")
+    )
+    source, target = folder / "source", folder / "installed"
+    for old in (source, target):
+        shutil.rmtree(old, ignore_errors=True)
+    util.check_output([util.which("git"), "clone", "--quiet", "--shared", "--no-checkout", config.repo, str(source)])
+    util.check_output([util.which("git"), "checkout", "--quiet", commit], cwd=str(source))
+    pip = [interpreter, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target)]
+    try:  # by the build tools that are there
+        util.check_output([*pip, "--no-build-isolation", str(source / config.repo_subdir)], display_error=False)
+    except ProcessError:
+        util.check_output([*pip, str(source / config.repo_subdir)], timeout=config.install_timeout)
+    return interpreter, {"PYTHONPATH": str(target)}
 
 
 def _environments(folder: Path, configuration: Path) -> Path:

@@ -9,15 +9,21 @@ import argparse
 import json
 import math
 import os
+import re
 import sys
 import traceback
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from .check import THIS_PYTHON, TIME_LIMIT, check
+from .asv_table import asv_table
+from .build import THIS_PYTHON
+from .calibrate import calibrate
+from .check import TIME_LIMIT, Options, check
 from .commits import GIT_VARIABLES
 from .errors import SetUpError
 from .findings import STATUS
@@ -25,6 +31,10 @@ from .plan import PLAN, Plan
 
 if TYPE_CHECKING:
     from .report import CheckReport
+
+
+# Lines of what was not judged, in a terminal.
+_MOST = 20
 
 
 def main(arguments: list[str], plan: Plan = PLAN) -> int:
@@ -48,40 +58,58 @@ def main(arguments: list[str], plan: Plan = PLAN) -> int:
 
 
 def run(options: argparse.Namespace, plan: Plan) -> int:
-    """Check the current folder's repository, write and print the report, and return the verdict's status."""
-    for file in filter(None, (options.report, options.json, options.raw)):
+    """Check the named suite, write and print the report, and return the verdict's status."""
+    for file in filter(None, (options.report, options.json, options.raw, options.table)):
         if file.is_file() and not file.is_symlink():  # and not /dev/null
             file.unlink()  # an older check's: whatever comes, it is not this one's
-    report, evidence = check(
-        Path.cwd(),
-        options.base,
-        options.head,
+    told = Options(
         python=options.python,
         seed=options.seed,
         time_limit=options.time_limit,
         pull_request_text=options.pull_request_text,
-        plan=plan,
+        as_given=options.as_given,
+        environment_type=options.environment,
     )
+    plan = replace(plan, only=options.only) if options.only else plan
+    console = Console()
+    if options.calibrate:
+        return min(
+            calibrate(
+                options.config, options.head, options.calibrate, told, plan, partial(console.print, markup=False)
+            ),
+            1,
+        )
+    report, evidence = check(options.config, options.base, options.head, told, plan)
     if options.report is not None:
         options.report.write_text(report.to_markdown(), encoding="utf-8")
     if options.json is not None:
         options.json.write_text(report.to_json(), encoding="utf-8")
+    if options.table is not None:
+        options.table.write_text(asv_table(report), encoding="utf-8")
     if options.raw is not None:
         options.raw.write_text(json.dumps(evidence.raw()) + "\n")
     with suppress(SystemExit):  # rich's, when nobody reads on
-        _print(report, Console())
+        _print(report, console)
     return STATUS[report.judgement.verdict]
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Return the options; what is wrong with them is a ``SetUpError``."""
-    parser = argparse.ArgumentParser(prog="python -m pr_check", description="Compare two commits of this repository.")
+    parser = argparse.ArgumentParser(prog="python -m pr_check", description="Compare two commits by an asv suite.")
     parser.error = _wrong_usage  # type: ignore[method-assign, assignment]
-    parser.add_argument("base", nargs="?", help="the commit to compare with (merge base with the main branch)")
+    parser.add_argument("base", nargs="?", help="compare with where head has left this (the main branch)")
     parser.add_argument("head", nargs="?", default="HEAD", help="the commit to judge (HEAD)")
+    parser.add_argument(
+        "--config", type=Path, default=Path("asv.conf.json"), metavar="FILE", help="the suite's (asv.conf.json)"
+    )
+    parser.add_argument("--as-given", action="store_true", help="compare with the base itself, wherever head left it")
+    parser.add_argument("--only", type=_pattern, default="", metavar="REGEX", help="benchmarks whose names hold this")
+    parser.add_argument("--environment", default="", metavar="TYPE", help="asv's, as virtualenv (the suite's)")
+    parser.add_argument("--calibrate", type=_count, default=0, metavar="N", help="check head against itself N times")
     parser.add_argument("--python", default=THIS_PYTHON, metavar="3.X", help="of both sides (this one)")
     parser.add_argument("--report", type=_writable, metavar="FILE.md", help="write the report as Markdown")
     parser.add_argument("--json", type=_writable, metavar="FILE", help="write the report as JSON")
+    parser.add_argument("--table", type=_writable, metavar="FILE", help="write the table of asv compare")
     parser.add_argument("--raw", type=_writable, metavar="FILE", help="write the raw samples as JSON")
     parser.add_argument("--seed", type=int, help="of the order of the samples (random)")
     parser.add_argument(
@@ -103,6 +131,20 @@ def _seconds(text: str) -> float:
     if not 1 <= seconds <= 86_400:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 1 to 86400")
     return seconds
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of checks from 1 to 1000")
+    return int(text)
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from None
+    return text
 
 
 def _writable(name: str) -> Path:
@@ -129,4 +171,9 @@ def _print(report: CheckReport, console: Console) -> None:
     if noticed:
         least, most = (100 * (factor - 1) for factor in (noticed[0], noticed[-1]))
         console.print(f"  would have noticed slowdowns from {least:.0f}% (quietest benchmark) to {most:.0f}%")
+    left_out = report.judgement.left_out
+    for name, why in left_out[:_MOST]:
+        console.print(f"  not judged: {name}: {why}", markup=False)
+    if len(left_out) > _MOST:
+        console.print(f"  not judged: {len(left_out) - _MOST} more, in the report", markup=False)
     console.print(report.sentence(), style=style, markup=False)

@@ -2,52 +2,44 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .errors import SetUpError
 
-# What is installed and run: a change elsewhere cannot change a result.
-PACKAGE = ("sqlite_writes/",)
-BENCHMARKS = ("benchmarks/",)
-BUILD = ("setup.py", "setup.cfg", "pyproject.toml", "MANIFEST.in", "asv.conf.json")
-
-# The build reads it, and nothing depends on what it says: but it has to be there.
-READ_BY_BUILD = "README.md"
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # What would have git take another repository for that of the current folder, as in its own hooks.
 GIT_VARIABLES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX",
                  "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE", "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE")  # fmt: skip
 
-MAIN_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
+# A fork's own main branch may be old: where there is the original, both are asked. The local one comes after them.
+MAIN_BRANCHES = ("HEAD", "main", "master")
+REMOTES = (("upstream/", "origin/"), ("",))
+
+# Gives those of the changed files that may change a result; the second are those that the head has no more.
+Measured = Callable[[tuple[str, ...], tuple[str, ...]], Iterator[str]]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two commits of one repository, the files that differ between them, and what the commits' authors accept.
+    """Two commits of one repository, the files that differ between them, and what the commits' authors say.
 
-    changed: the names of all of these files. removed: of those that the head has no more.
+    changed: the names of all of these files. measurable: of those that may change a result. notes: what there is to
+    say of how the base was found.
     """
 
     root: Path
     base: str
     head: str
     changed: tuple[str, ...]
-    removed: tuple[str, ...]
+    measurable: tuple[str, ...]
     messages: str
-
-    @property
-    def measurable(self) -> tuple[str, ...]:
-        """Those of the changed files that can change a result."""
-        return tuple(
-            name
-            for name in self.changed
-            if name.startswith((*PACKAGE, *BENCHMARKS))
-            or name in BUILD
-            or (name == READ_BY_BUILD and name in self.removed)
-        )
+    notes: tuple[str, ...] = ()
 
     def read(self, path: str) -> str:
         """Return the head's version of a file."""
@@ -68,25 +60,40 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout.rstrip("\n")
 
 
-def find_comparison(folder: Path, base: str | None, head: str) -> Comparison:
-    """Resolve the two commits; the base is the merge base with the main branch unless it is given.
+def find_comparison(
+    root: Path, base: str | None, head: str, measured: Measured, *, as_given: bool = False
+) -> Comparison:
+    """Resolve the two commits; the base is where head has left the base or, without one, the main branch.
 
-    ``SetUpError`` for what is no repository, a shallow clone, an unknown commit, no main branch, or changes in the
-    work tree to what would be measured: asv measures commits, so they would not be in the result.
+    as_given: compare with the base itself, wherever it is.
+
+    ``SetUpError`` for a shallow clone or one without files, an unknown commit, no main branch, or changes in the work
+    tree to what would be measured: asv measures commits, so they would not be in the result.
     """
-    root = Path(git(folder, "rev-parse", "--show-toplevel"))
     if git(root, "rev-parse", "--is-shallow-repository") == "true":
         raise SetUpError("this clone is shallow, and the base may not be in it: git fetch --unshallow")
     head_commit = _commit(root, head)
-    base_commit = _merge_base(root, head, head_commit) if base is None else _commit(root, base)
-    if head_commit == _commit(root, "HEAD"):
-        _refuse_uncommitted(root)
+    if base is None:
+        base_commit, notes = _leaves_main(root, head, head_commit)
+    else:
+        base_commit, notes = _commit(root, base), []
+        common = base_commit if as_given else _merge_base(root, base, base_commit, head, head_commit)
+        if common != base_commit:
+            ahead = git(root, "rev-list", "--count", f"{common}..{base_commit}")
+            notes.append(f"the base is {common[:8]}, where {head} leaves {base}: {base} is {ahead} commits further")
+            base_commit = common
+    _refuse_missing_files(root, base_commit, head_commit)
+    if head_commit == _commit(root, "HEAD") and git(root, "rev-parse", "--is-bare-repository") == "false":
+        _refuse_uncommitted(root, measured)
     changed, removed = (
-        git(root, "diff", "--name-only", "-z", "--no-renames", *only, base_commit, head_commit).split("\0")[:-1]
+        tuple(git(root, "diff", "--name-only", "-z", "--no-renames", *only, base_commit, head_commit).split("\0")[:-1])
         for only in ((), ("--diff-filter=D",))
     )
     messages = git(root, "log", "--format=%B", f"{base_commit}..{head_commit}")
-    return Comparison(root, base_commit, head_commit, tuple(changed), tuple(removed), messages)
+    notes += _whose(root, base_commit, head_commit)
+    return Comparison(
+        root, base_commit, head_commit, changed, tuple(measured(changed, removed)), messages, tuple(notes)
+    )
 
 
 def _commit(root: Path, name: str) -> str:
@@ -98,47 +105,64 @@ def _commit(root: Path, name: str) -> str:
         raise SetUpError(f"{name!r} is not a commit of this repository") from None
 
 
-def _merge_base(root: Path, head: str, head_commit: str) -> str:
-    for name in MAIN_BRANCHES:
-        try:
-            main_commit = _commit(root, name)
-        except SetUpError:
-            continue
-        try:
-            return git(root, "merge-base", main_commit, head_commit)
-        except SetUpError:
-            raise SetUpError(f"{name} and {head!r} have no commit in common: name the base") from None
-    raise SetUpError(f"there is no main branch ({', '.join(MAIN_BRANCHES)}) to compare with: name the base")
+def _leaves_main(root: Path, head: str, head_commit: str) -> tuple[str, list[str]]:
+    """Return the merge base with the main branch, of several the newest, and which one it was."""
+    for remotes in REMOTES:
+        named = ([remote + name for name in MAIN_BRANCHES if remote + name != "HEAD"] for remote in remotes)
+        if found := dict(filter(None, (_first(root, names) for names in named))):
+            bases = {name: _merge_base(root, name, commit, head, head_commit) for name, commit in found.items()}
+            nearest = min(
+                bases, key=lambda name: int(git(root, "rev-list", "--count", f"{bases[name]}..{head_commit}"))
+            )
+            return bases[nearest], [f"the base is where {head} leaves {nearest}"]
+    raise SetUpError("there is no main branch (upstream/main, origin/main, main, …) to compare with: name the base")
 
 
-def _refuse_uncommitted(root: Path) -> None:
-    dirty = git(root, "status", "--porcelain", "--no-renames", "--", *PACKAGE, *BENCHMARKS, *BUILD).splitlines()
+def _first(root: Path, names: list[str]) -> tuple[str, str] | None:
+    """Return the first of these branches that is there, with its commit."""
+    for name in names:
+        with suppress(SetUpError):
+            return name, _commit(root, name)
+    return None
+
+
+def _merge_base(root: Path, name: str, commit: str, head: str, head_commit: str) -> str:
+    try:
+        return git(root, "merge-base", commit, head_commit)
+    except SetUpError:
+        raise SetUpError(f"{name} and {head!r} have no commit in common: name the base") from None
+
+
+def _whose(root: Path, base: str, head: str) -> list[str]:
+    """Say how old the base is, and how many of the commits that are judged are by others than the last one's author."""
+    authors = git(root, "log", "--format=%ae", f"{base}..{head}").splitlines()
+    others = sum(author != authors[0] for author in authors)
+    date = git(root, "show", "--no-patch", "--format=%cs", base)
+    plural = "s" if len(authors) != 1 else ""
+    by = f", {others} of them by others than {authors[0]}: a stale base makes theirs yours" if others else ""
+    return [f"{len(authors)} commit{plural} since the base of {date}{by}"] if authors else []
+
+
+def _refuse_missing_files(root: Path, *commits: str) -> None:
+    """Refuse a clone that has commits and not their files: asv's own clone of it could not be checked out."""
+    listed = git(root, "rev-list", "--objects", "--missing=print", "--no-walk", *commits)
+    missing = sum(line.startswith("?") for line in listed.splitlines())
+    if missing:
+        raise SetUpError(
+            f"this clone lacks {missing} files of the two commits (git clone --filter): "
+            "git config --unset remote.origin.partialclonefilter && git fetch --refetch"
+        )
+
+
+def _refuse_uncommitted(root: Path, measured: Measured) -> None:
+    status = git(root, "status", "--porcelain", "--no-renames", "-z", "--untracked-files=all").split("\0")[:-1]
+    modified = tuple(line[3:] for line in status if not line.startswith("??"))
+    # A new file counts beside files of the project; elsewhere it is somebody's own.
+    folders = {name.rpartition("/")[0] for name in git(root, "ls-files", "-z").split("\0")}
+    new = tuple(
+        name for line in status if line.startswith("??") and (name := line[3:]).rpartition("/")[0] in folders - {""}
+    )
+    dirty = sorted(measured(modified + new, ()))
     if dirty:
         more = f" and {len(dirty) - 1} more" if len(dirty) > 1 else ""
-        raise SetUpError(f"{dirty[0][3:]}{more}: uncommitted changes would not be measured; commit or stash them")
-
-
-@dataclass(frozen=True)
-class AcceptedCost:
-    """A line ``Accept-Cost: metric +amount reason``: that metric may rise by at most that amount, for that reason."""
-
-    metric: str
-    amount: float
-    reason: str
-
-
-# The amount with or without separators of thousands; a decimal comma is none, and refused.
-_AMOUNT = r"[+-](?:\d{1,3}(?:[,_]\d{3})+|\d+)(?:\.\d+)?"
-_ACCEPTED = re.compile(rf"Accept-Cost:[ \t]*(\w+)[ \t]+({_AMOUNT})[ \t]+(\S.*)")
-
-
-def accepted_costs(text: str) -> list[AcceptedCost]:
-    """Return the accepted costs in this text; ``SetUpError`` for a line that does not fit."""
-    found = []
-    for line in re.findall(r"^Accept-Cost:.*$", text.replace("\r", ""), re.MULTILINE):
-        match = _ACCEPTED.fullmatch(line)
-        if match is None:
-            raise SetUpError(f"{line[:100]!r} is not of the form 'Accept-Cost: bytes_written +4096 the reason'")
-        metric, amount, reason = match.groups()
-        found.append(AcceptedCost(metric, float(amount.replace(",", "").replace("_", "")), reason.strip()))
-    return found
+        raise SetUpError(f"{dirty[0]}{more}: uncommitted changes would not be measured; commit or stash them")

@@ -26,8 +26,8 @@ def describe(identity: dict[str, Any], evidence: Evidence, before: tuple[int, in
     stolen, ticks = (now - then for now, then in zip(stolen_time(), before))
     share = stolen / ticks if ticks else 0.0
     environment = {
-        "Python": identity["python"],
-        "SQLite": identity["sqlite"],
+        "Python": identity.get("python", "unknown"),
+        "SQLite": identity.get("sqlite", "unknown"),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}, {os.cpu_count()} processors",
         "stolen time": f"{100 * share:.1f}%",
     }

@@ -11,16 +11,19 @@ if TYPE_CHECKING:
     from .plan import Benchmark
     from .side import Reply
 
+# Rows that are not in the table as they were acknowledged: one is enough.
+WRONG_ROWS = ("lost", "altered", "duplicated")
+
 # How many samples failed, of how many.
 Failed = tuple[int, int]
 
 
 def has_failed(reply: Reply) -> bool:
-    """Say whether rows failed, were lost or doubled, or there was no value at all."""
+    """Say whether rows failed, were lost, altered or doubled, or there was no value at all."""
     if "not possible" in reply:
         return False
     value = reply.get("value")
-    return value is None or any(value.get(name) for name in ("failed", "lost", "duplicated", "miscounted"))
+    return value is None or any(value.get(name) for name in ("failed", "miscounted", *WRONG_ROWS))
 
 
 def has_failed_oddly(reply: Reply) -> bool:
@@ -38,25 +41,31 @@ WAYS_TO_FAIL = (has_failed, has_failed_oddly)
 
 @dataclass
 class Pairs:
-    """The replies of both sides to the same requests, and the seconds that all of them took."""
+    """The replies of both sides to the same requests, and the seconds that all of them took.
+
+    expected: the seconds that a pair may take, before there is one.
+    """
 
     benchmark: Benchmark
     base: list[Reply] = field(default_factory=list)
     head: list[Reply] = field(default_factory=list)
     seconds: float = field(default=0.0, kw_only=True)
+    expected: float = field(default=0.0, kw_only=True)
 
     @property
     def seconds_each(self) -> float:
-        """The mean duration of a pair; needs one."""
-        return self.seconds / len(self.base)
+        """The mean duration of a pair, or the expected one."""
+        return self.seconds / len(self.base) if self.base else self.expected
 
     def times(self) -> tuple[list[float], list[float]]:
-        """Return the seconds of the pairs in which both sides have any."""
-        base, head = (
-            [reply.get("value", {}).get("seconds") for reply in replies] for replies in (self.base, self.head)
-        )
-        both = [(before, after) for before, after in zip(base, head) if before and after]
+        """Return the seconds, or what else is measured, of the pairs in which both sides have any."""
+        both = [(before, after) for before, after in zip(*map(_measured, (self.base, self.head))) if before and after]
         return [before for before, _ in both], [after for _, after in both]
+
+    def tracked(self) -> tuple[list[float], list[float]]:
+        """Return the tracked values of each side, as many as there are."""
+        base, head = ([one for one in _measured(replies) if one is not None] for replies in (self.base, self.head))
+        return base, head
 
     def microseconds(self) -> list[list[int]]:
         """Return the times of base and of head in microseconds."""
@@ -69,14 +78,6 @@ class Pairs:
             for replies in (self.base, self.head)
         )
         return base, head
-
-    def is_exact(self) -> bool:
-        """Say whether each side gave the same reply every time."""
-        return all(reply == replies[0] for replies in (self.base, self.head) for reply in replies)
-
-    def is_steady(self) -> bool:
-        """Say whether each side gave values every time, or never."""
-        return all(len({"value" in reply for reply in replies}) == 1 for replies in (self.base, self.head))
 
     def is_suspect(self) -> bool:
         """Say whether head failed more often than base, or did in a way that base did less often: once is enough."""
@@ -93,21 +94,39 @@ class Pairs:
         )
 
 
+def _measured(replies: list[Reply]) -> list[float | None]:
+    values = (reply.get("value") or {} for reply in replies)
+    return [value.get("seconds", value.get("tracked")) for value in values]
+
+
 @dataclass
 class Evidence:
     """All that was sampled.
+
+    facts: what classes declare to be the same every time. once: each benchmark as asv runs it, and with other
+    parameters where there was time. before: what the base's own benchmarks say of those that fail on both sides.
+    values: tracked values that differ. profiles: where the time goes, of what is confirmed, by name, base and head.
+    candidates: what has run and can be timed. touched: the groups that execute changed files. left_out: what was not
+    judged, and why, by name. needed: about how many seconds more it takes to judge that too.
 
     hangs: what did not end on the head, so that sampling stopped. flagged: the names of what seemed slower.
     cut_short: of what there was no time to sample often enough when it was looked at again.
     control: the seconds of the same work, again and again. durations: of each phase, in seconds.
     """
 
-    promises: list[Pairs] = field(default_factory=list)
-    costs: list[Pairs] = field(default_factory=list)
+    facts: list[Pairs] = field(default_factory=list)
     failures: list[Pairs] = field(default_factory=list)
+    once: list[Pairs] = field(default_factory=list)
+    before: dict[str, Reply] = field(default_factory=dict)
+    values: list[Pairs] = field(default_factory=list)
+    candidates: list[Pairs] = field(default_factory=list)
     times: list[Pairs] = field(default_factory=list)
     confirmed_times: list[Pairs] = field(default_factory=list)
     confirmed_failures: list[Pairs] = field(default_factory=list)
+    profiles: dict[str, tuple[Reply, Reply]] = field(default_factory=dict)
+    touched: set[str] = field(default_factory=set)
+    left_out: dict[str, str] = field(default_factory=dict)
+    needed: float = 0.0
     hangs: Pairs | None = None
     flagged: list[str] = field(default_factory=list)
     cut_short: set[str] = field(default_factory=set)

@@ -40,11 +40,16 @@ class Timing:
     low: float | None = None
     high: float | None = None
     noticed: float | None = None
+    unit: str = "seconds"
 
 
 @dataclass
 class Judgement:
-    """The verdict, what it rests on, and what else there is to know."""
+    """The verdict, what it rests on, and what else there is to know.
+
+    judged: how many benchmarks were. left_out: those that were not, each with the reason. needed: about how many
+    seconds more it takes to judge these too.
+    """
 
     verdict: str = "PASS"
     findings: list[Finding] = field(default_factory=list)
@@ -53,3 +58,13 @@ class Judgement:
     timings: list[Timing] = field(default_factory=list)
     failures: list[tuple[str, str, str]] = field(default_factory=list)
     costs: list[tuple[str, str, str]] = field(default_factory=list)
+    judged: int = 0
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    needed: int = 0
+
+
+def in_words(value: float, unit: str = "seconds") -> str:
+    """Return a value with its unit, at a size that reads well."""
+    if unit != "seconds":
+        return f"{value:,.6g} {unit}"
+    return f"{value:.2f} s" if value >= 1 else f"{1000 * value:.2f} ms" if value >= 1e-4 else f"{1e6 * value:.2f} µs"

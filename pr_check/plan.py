@@ -2,78 +2,55 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
-
-from benchmarks.common import SETTINGS as OF_THE_SUITE
-
-# All of the suite's but one, which hardly any SQLite can write by.
-SETTINGS = tuple(name for name in OF_THE_SUITE if name != "concurrent")
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """One benchmark with its parameters, by the name that it has in the suite, and how it is sampled."""
+    """One benchmark with its parameters, by the name that it has in the suite, and how it is sampled.
+
+    group: what is judged together, its class or itself. unit: of its value. rules: of a class's own facts.
+    is_fresh: whether each sample needs an interpreter that has run nothing of this benchmark yet.
+    """
 
     name: str
-    settings: str
     sample: str
-    arguments: dict[str, Any]
+    arguments: dict[str, Any] = field(hash=False)
     deadline: float = 30.0
+    group: str = ""
+    unit: str = ""
+    rules: dict[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    is_fresh: bool = False
 
+    @property
+    def is_declared(self) -> bool:
+        """Say whether its class says how it wants to be sampled."""
+        return self.sample == "declared_sample"
 
-def _sequence(settings: str) -> Benchmark:
-    arguments = {"rows": 10, "settings": settings, "storage": "disk"}
-    return Benchmark(f"sequence.InsertRow({settings!r})", settings, "sequence", arguments)
+    @property
+    def owner(self) -> str:
+        """The class of one of asv's benchmarks, or its module."""
+        return self.group.rpartition(".")[0]
 
+    @property
+    def metric(self) -> str:
+        """The short name of what is tracked, as ``bytes_written`` of ``track_bytes_written``."""
+        return self.group.rpartition(".")[2].partition("_")[2]
 
-def _bursts(workers: int, settings: str, count: int) -> Benchmark:
-    arguments = {"workers": workers, "settings": settings, "storage": "disk", "count": count}
-    return Benchmark(f"burst.Burst({workers}, {settings!r})", settings, "bursts", arguments)
-
-
-def _burst(workers: int, settings: str) -> Benchmark:
-    # The burst's own deadline comes first, so that a worker that hangs is one row's outcome.
-    arguments = {"workers": workers, "settings": settings, "storage": "disk", "deadline": 50.0}
-    return Benchmark(f"burst.Burst({workers}, {settings!r})", settings, "burst", arguments, 60.0)
-
-
-def _of_the_suite(benchmark: str, *parameters: object, settings: str = "") -> Benchmark:
-    name = f"{benchmark}({', '.join(map(repr, parameters))})"
-    return Benchmark(name, settings, "suite", {"benchmark": benchmark, "parameters": list(parameters)}, 60.0)
-
-
-# Short, so that there are many in a minute. Nobody waits in a sequence; 8 workers wait for each other a little, and in
-# 40 ms at most; 100 are a usual burst, in the settings whose noise lets that be judged: a pair of bursts of `default`
-# or `wal` differs by 60 to 80% (their workers sleep at random), one of `queued` or `grouped` by 10%, and a pair of
-# samples of several, taken in turns, by 4% to 8% [measured].
-TIMES = (
-    *(_sequence(settings) for settings in ("default", "wal", "wal-normal", "queued", "grouped")),
-    *(_bursts(8, settings, 4) for settings in ("default", "wal")),
-    *(_bursts(8, settings, 8) for settings in ("wal-normal", "queued", "grouped", "fair")),
-    *(_bursts(100, settings, 4) for settings in ("queued", "grouped")),
-    _sequence("synced"),
-)
-
-# The cheapest first: where failures begin, and what must never fail.
-FAILURES = (
-    _of_the_suite("transaction.ReadThenWrite", "wal", "immediate"),
-    _of_the_suite("caller.HeldConnection", 50),
-    *(_burst(500, settings) for settings in ("grouped", "queued", "wal-normal")),
-    *(_burst(250, settings) for settings in ("wal", "default")),
-)
-
-COSTS = tuple(_of_the_suite("cost.InsertCost", settings, "disk", settings=settings) for settings in SETTINGS)
-
-PROMISES = (
-    *(Benchmark(f"promises({name!r})", name, "promises", {"settings": name}, 20.0) for name in SETTINGS),
-    Benchmark("accounting", "", "accounting", {}, 60.0),
-)
+    @property
+    def shown(self) -> str:
+        """What is counted as one: a declared sample by itself, and a benchmark with all its parameters."""
+        return self.name if self.is_declared else self.group
 
 
 @dataclass(frozen=True)
 class Plan:
     """Everything that a check is told beside its two commits.
+
+    only: a regular expression that a benchmark's name has to hold.
+
+    times, failures, facts, once: what is sampled, in the order of what is most telling; from the suite, by ``choose``.
 
     target, surely: a benchmark is decided once it changed by less than that factor, with that confidence. It is asked
     at several looks, and few pairs know their own spread badly: with 0.995, 2 of 59 changes by that much were taken for
@@ -88,31 +65,35 @@ class Plan:
     one that occurs in 10% of bursts is seen 9 times or more in 99% of checks, and 9 to 0 is significant at each look.
     still_suspect: a suspicion that there was no time to decide, and of which the chance is below this, is inconclusive.
     varying: what is exact elsewhere and varies, or fails now and then, is taken so often: that all runs of head exceed
-    all of base is 1 in 12,870 by chance.
+    all of base is 1 in 12,870 by chance. unjudged: the share of the chosen times that may stay undecided in a PASS.
 
-    big_bursts, confirmation: the time limit's shares; what is not needed there is left to the times. least_seconds: for
-    each of the two, however short the limit is. building: seconds that a build may take; two new environments at once
-    took 10, with the packages' registry near. space: bytes that the databases, the wheels and the environments need.
+    big_bursts, once_each, confirmation: the time limit's shares; what is not needed there is left to the times.
+    least_seconds: for each of them, however short the limit is. building: seconds that a build may take; two new
+    environments at once took 10, with the packages' registry near. space: bytes that the databases, the wheels and the
+    environments need.
     """
 
-    times: tuple[Benchmark, ...] = TIMES
-    failures: tuple[Benchmark, ...] = FAILURES
-    costs: tuple[Benchmark, ...] = COSTS
-    promises: tuple[Benchmark, ...] = PROMISES
+    only: str = ""
+    times: tuple[Benchmark, ...] = ()
+    failures: tuple[Benchmark, ...] = ()
+    facts: tuple[Benchmark, ...] = ()
+    once: tuple[Benchmark, ...] = ()
 
     target: float = 1.05
     surely: float = 0.999
     smallest: float = 1.01
     looks: tuple[int, ...] = (12, 24, 48, 96, 192, 384)
     alarms: float = 0.05
-    at_a_time: int = 3
+    at_a_time: int = 4
     confirmation_level: float = 0.01
     bursts_again: tuple[int, ...] = (8, 20, 50, 200)
     still_suspect: float = 0.1
     varying: int = 8
+    unjudged: float = 0.25
     most_timeouts: int = 2
 
     big_bursts: float = 0.2
+    once_each: float = 0.25
     confirmation: float = 0.25
     least_seconds: float = 15.0
     building: float = 300.0
@@ -120,13 +101,13 @@ class Plan:
 
     @property
     def fewest_pairs(self) -> int:
-        """The pairs before anything is said of a benchmark's time."""
-        return self.looks[0]
+        """The pairs before anything is said of a benchmark's time: so few of them can reach the level."""
+        return next((look for look in self.looks if 2.0**-look < self.screening_level), self.looks[-1])
 
     @property
     def screening_level(self) -> float:
         """The level of one look at one benchmark."""
-        return self.alarms / (len(self.looks) + 1) / len(self.times)
+        return self.alarms / (len(self.looks) + 1) / max(len(self.times), 1)
 
 
 PLAN = Plan()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import re
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from .findings import STATUS, Finding, Judgement, Timing
+from .findings import STATUS, Finding, Judgement, Timing, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,6 +52,9 @@ class CheckReport:
                 timings=[Timing(**one) for one in judgement["timings"]],
                 failures=[tuple(one) for one in judgement["failures"]],
                 costs=[tuple(one) for one in judgement["costs"]],
+                judged=int(judgement["judged"]),
+                left_out=[tuple(one) for one in judgement["left_out"]],
+                needed=int(judgement["needed"]),
             )
             if report.judgement.verdict not in STATUS:
                 raise ValueError(f"no such verdict: {report.judgement.verdict!r}")
@@ -75,7 +79,18 @@ class CheckReport:
             counts = [f"{len(judgement.suspicions)} suspected, not confirmed"] if judgement.suspicions else [
                 "not measured often enough"
             ]  # fmt: skip
-        return f"{judgement.verdict}: {pair}: {', '.join(counts) or 'nothing got worse'}"
+        counts = counts or [f"nothing got worse in {judgement.judged} benchmarks"]
+        return f"{judgement.verdict}: {pair}: {', '.join(counts)}{self._not_judged()}"
+
+    def _not_judged(self, most: int = 2) -> str:
+        """Return how many were not judged, some of their names, and the time that it takes to judge them."""
+        names = [name for name, _ in self.judgement.left_out]
+        if not names:
+            return ""
+        some = ", ".join(names[:most]) + (", …" if len(names) > most else "")
+        minutes = math.ceil((self.seconds + self.judgement.needed) / 60)
+        time = f"; --time-limit {60 * minutes} may be enough for all" if self.judgement.needed else ""
+        return f"; {len(names)} NOT JUDGED ({some}{time})"
 
     def to_markdown(self) -> str:
         """Return the report for people: what changed first, the rest folded."""
@@ -92,7 +107,8 @@ class CheckReport:
         parts += ["", *(f"- {escape(note)}" for note in judgement.notes)]
         for what, names in self.benchmarks.items():
             if names:
-                parts.append(f"- {escape(what)} benchmarks: {', '.join(map(escape, names))}")
+                of = "files that change how it is measured" if what == "files" else f"{what} benchmarks"
+                parts.append(f"- {escape(of)}: {', '.join(map(escape, names))}")
         disturbed = self.environment.get("disturbed")
         if disturbed:
             parts.append(f"- **The machine was disturbed**: {escape(disturbed)}. Times are less sure than usual.")
@@ -100,11 +116,12 @@ class CheckReport:
             "",
             *_folded("Times: what was measured, and what would have been noticed", _timings(judgement.timings)),
         ]
+        parts += _folded("Not judged", _table(("benchmark", "why"), judgement.left_out))
         parts += _folded(
             "Samples in which something failed",
             _table(("benchmark", "base", "head"), judgement.failures),
         )
-        parts += _folded("Exact costs of one insert", _table(("cost", "base", "head"), judgement.costs))
+        parts += _folded("Values that do not vary", _table(("value", "base", "head"), judgement.costs))
         parts += _folded(
             "Environment", [f"- {escape(name)}: {escape(what)}" for name, what in self.environment.items()]
         )
@@ -154,8 +171,8 @@ def _timings(timings: list[Timing]) -> list[str]:
             (
                 timing.benchmark,
                 str(timing.pairs),
-                f"{1000 * timing.base:.2f} ms",
-                f"{1000 * timing.head:.2f} ms",
+                in_words(timing.base, timing.unit),
+                in_words(timing.head, timing.unit),
                 f"{_percent(timing.factor)} ({_percent(timing.low)} to {_percent(timing.high or 1)})",
                 "nothing: too few pairs" if timing.noticed is None else f"{_percent(timing.noticed)} or more",
             )

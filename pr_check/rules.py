@@ -29,6 +29,29 @@ def confirming_pairs(flagged: Pairs, plan: Plan) -> int:
     return min(max(needed, 2 * plan.fewest_pairs), plan.looks[-1])
 
 
+def is_known(pairs: Pairs) -> bool:
+    """Say whether samples of facts need no other: each side has values every time or never, and its costs are exact."""
+    for replies in (pairs.base, pairs.head):
+        values = [reply["value"] for reply in replies if "value" in reply]
+        costs = [name for name, (rule, *_) in pairs.benchmark.rules.items() if rule.startswith("cost")]
+        exact = all(one.get(name) == values[0].get(name) for one in values for name in costs)
+        if len(values) not in (0, len(replies)) or not exact:
+            return False
+    return True
+
+
+def may_have_risen(pairs: Pairs) -> bool:
+    """Say whether every tracked value of head is above every one of base, as far as is known."""
+    base, head = pairs.tracked()
+    return bool(base and head) and min(head) > max(base)
+
+
+def is_measurement(pairs: Pairs) -> bool:
+    """Say whether a tracked value varies as a time does: on the base, and around what is not 0."""
+    base, head = pairs.tracked()
+    return len(set(base)) > 1 and min((*base, *head)) > 0 and not may_have_risen(pairs)
+
+
 def suspected_way(pairs: Pairs) -> Callable[[Reply], bool]:
     """Return the way in which head fails more often than base: the one that is less likely by chance."""
     return min(WAYS_TO_FAIL, key=lambda how: inference.p_value_of_failing_more(*pairs.failed(how)))

@@ -9,18 +9,29 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from . import inference, rules
+from .choose import anew, most_telling, often, seconds_to_decide
 from .errors import SetUpError
-from .evidence import Evidence, Pairs
+from .evidence import Evidence, Pairs, has_failed
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from .plan import Plan
+    from .plan import Benchmark, Plan
     from .side import Side
+
+
+# Seconds that a new interpreter takes to import the benchmarks, before that is known.
+START = 0.6
+
+# Seconds that a benchmark has to end, when the time is nearly over.
+LEAST = 5.0
+
+UNTIMED = "there was no time to time it"
 
 
 class HeadHangsError(Exception):
@@ -28,7 +39,11 @@ class HeadHangsError(Exception):
 
 
 class Sampling:
-    """One check's sampling: two sides, a plan, a seeded order, and when to end, as ``time.monotonic`` has it."""
+    """One check's sampling: two sides, a plan, a seeded order, and when to end, as ``time.monotonic`` has it.
+
+    touches: says whether a change can touch a benchmark that executes these files.
+    is_never_judged: says so of a benchmark's name; it is run once all the same.
+    """
 
     def __init__(
         self,
@@ -37,33 +52,36 @@ class Sampling:
         plan: Plan,
         order: random.Random,
         until: float,
-        progress: Callable[[str, float], None] = lambda _what, _done: None,
+        *,
+        before: Side | None = None,
+        touches: Callable[[Iterable[str]], bool] = lambda _files: True,
+        is_never_judged: Callable[[str], bool] = lambda _name: False,
     ) -> None:
-        self.base, self.head, self.plan, self.order, self.until, self.progress = (
-            base,
-            head,
-            plan,
-            order,
-            until,
-            progress,
-        )
+        self.base, self.head, self.plan, self.order, self.until = base, head, plan, order, until
+        self.before, self.touches, self.is_never_judged = before, touches, is_never_judged
+        self.progress: Callable[[str, float], None] = lambda _what, _done: None
         self.evidence = Evidence()
         self._started = time.monotonic()
         self._timeouts = {"base": 0, "head": 0}
+        self._round: list[Pairs] = []
         self._control = base.databases / "control"
 
     def run(self) -> Evidence:
         """Take everything, the strongest evidence first; then anew what is flagged."""
-        limit = self.until - self._started
+        limit, plan = self.until - self._started, self.plan
         with suppress(HeadHangsError):  # that is in the evidence
-            self.sample_exact()
-            self._note_duration("exact costs and promises")
-            self.sample_failures(time.monotonic() + self.plan.big_bursts * limit)
+            self.sample_facts()
+            self._note_duration("facts")
+            self.sample_failures(time.monotonic() + plan.big_bursts * limit)
             self._note_duration("bursts of many workers")
-            least = time.monotonic() + self.plan.least_seconds
-            self.sample_times(max(self.until - self.plan.confirmation * limit, least))
+            self.sample_once(time.monotonic() + max(plan.once_each * limit, plan.least_seconds))
+            self._note_duration("each once")
+            least = time.monotonic() + plan.least_seconds
+            until = max(self.until - plan.confirmation * limit, least)
+            self.choose_times(until)
+            self.sample_times(until)
             self._note_duration("times")
-            self.until = max(self.until, time.monotonic() + self.plan.least_seconds)
+            self.until = max(self.until, time.monotonic() + plan.least_seconds)
             self.confirm()
             self._note_duration("confirmation")
         return self.evidence
@@ -72,43 +90,146 @@ class Sampling:
         so_far = sum(self.evidence.durations.values())
         self.evidence.durations[what] = time.monotonic() - self._started - so_far
 
-    def sample_exact(self) -> None:
-        """Take promises and costs, both sides at the same time: what is exact does not depend on who else runs."""
-        for found, benchmarks, is_enough in (
-            (self.evidence.promises, self.plan.promises, Pairs.is_steady),
-            (self.evidence.costs, self.plan.costs, Pairs.is_exact),
-        ):
-            for benchmark in benchmarks:
-                pairs = Pairs(benchmark)
-                found.append(pairs)
-                self._add_both_at_once(pairs)
-                # Is it the same every time, on each side? And where neither ended, does it hang?
-                if pairs.base[0] != pairs.head[0] or "timed out" in pairs.base[0]:
-                    self._add_both_at_once(pairs)
-                    while not is_enough(pairs) and len(pairs.base) < self.plan.varying:
-                        self._add_both_at_once(pairs)
-                self.progress("exact costs and promises", 0.0)
+    def sample_facts(self) -> None:
+        """Take facts, both sides at the same time: what is exact does not depend on who else runs."""
+        for benchmark in self.plan.facts:
+            pairs = Pairs(benchmark)
+            self.evidence.facts.append(pairs)
+            self._add_facts(pairs)
+            # Is it the same every time, on each side? And where neither ended, does it hang?
+            if pairs.base[0] != pairs.head[0] or "timed out" in pairs.base[0]:
+                self._add_facts(pairs)
+                while not rules.is_known(pairs) and len(pairs.base) < self.plan.varying:
+                    self._add_facts(pairs)
+            self.progress("facts", 0.0)
 
-    def _add_both_at_once(self, pairs: Pairs) -> None:
+    def _add_both_at_once(self, pairs: Pairs, deadline: float) -> None:
+        started = time.monotonic()
+        self._prepare(pairs.benchmark)
         for side in (self.base, self.head):
             side.send(pairs.benchmark.sample, pairs.benchmark.arguments)
-        until = time.monotonic() + pairs.benchmark.deadline
+        until = time.monotonic() + deadline
         pairs.base.append(self.base.receive(until))
         pairs.head.append(self.head.receive(until))
+        pairs.seconds += time.monotonic() - started
+
+    def _add_facts(self, pairs: Pairs) -> None:
+        self._add_both_at_once(pairs, pairs.benchmark.deadline)
         self._stop_if_it_hangs(pairs)
 
+    def _prepare(self, benchmark: Benchmark) -> None:
+        """Have both samplers there, started at the same time, before one of them takes a sample."""
+        for side in (self.base, self.head):
+            side.prepare(benchmark.name if benchmark.is_fresh else "")
+        for side in (self.base, self.head):
+            side.await_start()
+
     def sample_failures(self, until: float) -> None:
-        """Take the costly bursts, in turns, cheapest first, each at least begun while there is time."""
+        """Take bursts of many workers, in turns, the cheapest first, so often as there is time for."""
         self.evidence.failures = [Pairs(benchmark) for benchmark in self.plan.failures]
-        for _ in self.plan.looks:
+        while self.evidence.failures:
             for pairs in self.evidence.failures:
-                if time.monotonic() + (pairs.seconds_each if pairs.base else 0.0) < until:
-                    self.add_pair(pairs)
-                    self.progress("bursts of many workers", 0.0)
+                if time.monotonic() + (pairs.seconds_each if pairs.base else 0.0) > until:
+                    return
+                self.add_pair(pairs)
+                self.progress("bursts of many workers", 0.0)
+
+    def sample_once(self, until: float) -> None:
+        """Run each benchmark as asv does; with more parameters what the change can touch, while there is time."""
+        declaring = {one.group for one in (*self.plan.times, *self.plan.failures, *self.plan.facts)}
+        ran: set[str] = set()
+        for benchmark in self.plan.once:
+            left = until - time.monotonic()
+            is_timed = benchmark.owner not in declaring and not self.is_never_judged(benchmark.name)
+            is_more = benchmark.group in ran
+            if is_more and (left <= 0 or not is_timed or benchmark.group not in self.evidence.touched):
+                continue
+            if left <= 0:
+                self.evidence.left_out.setdefault(benchmark.group, "there was no time to run it")
+                continue
+            pairs = self._run_once(benchmark, max(left, LEAST))
+            if pairs is not None:
+                ran.add(benchmark.group)
+                self._note_once(pairs, is_timed)
+            self.progress("each benchmark once", 0.0)
+        for name in ran:
+            self.evidence.left_out.pop(name, None)
+
+    def _run_once(self, benchmark: Benchmark, left: float) -> Pairs | None:
+        """Return a pair of it, or nothing if neither side ends in the time that is left or allowed."""
+        pairs = Pairs(benchmark)
+        self._add_both_at_once(pairs, min(benchmark.deadline, left))
+        hangs = ["timed out" in reply for reply in (pairs.base[0], pairs.head[0])]
+        if any(hangs) and left < benchmark.deadline:
+            self.evidence.left_out[benchmark.group] = f"it did not end in the {left:.0f} s that were left"
+            self.evidence.needed += 2 * benchmark.deadline
+            return None
+        if hangs == [False, True]:
+            self._stop_if_it_hangs(pairs)
+        elif hangs[0]:
+            self.evidence.left_out[benchmark.group] = f"it does not end within {benchmark.deadline:.0f} s on the base"
+            return None
+        return pairs
+
+    def _note_once(self, pairs: Pairs, is_timed: bool) -> None:
+        """Keep it; ask the base's own benchmarks where both fail; note what the change can touch, and what differs."""
+        benchmark, replies = pairs.benchmark, (pairs.base[0], pairs.head[0])
+        self.evidence.once.append(pairs)
+        if all(map(has_failed, replies)) and self.before is not None:
+            again = anew(benchmark)
+            self.evidence.before[benchmark.name] = self.before.ask(again.sample, again.arguments, again.deadline)
+        values = [reply["value"] for reply in replies if "value" in reply]
+        if self.touches({file for value in values for file in value.pop("files", ())}):
+            self.evidence.touched.add(benchmark.group)
+        if len(values) < 2 or not is_timed:
+            return
+        often_sampled = Pairs(often(pairs), expected=pairs.seconds + START)
+        if all(value.get("seconds") for value in values):
+            self.evidence.candidates.append(often_sampled)
+        elif values[0] != values[1]:
+            self._sample_value(often_sampled)
+
+    def _sample_value(self, pairs: Pairs) -> None:
+        """Take a tracked value that differs until it is plain that it varies, or that it does not."""
+        self.evidence.values.append(pairs)
+        while len(pairs.base) < 2 or (len(pairs.base) < self.plan.varying and rules.may_have_risen(pairs)):
+            if len(pairs.base) > 1 and time.monotonic() > self.until:
+                self.evidence.cut_short.add(pairs.benchmark.name)
+                return
+            self.add_pair(pairs)
+            self.progress("values that differ", 0.0)
+        if rules.is_measurement(pairs):
+            self.evidence.values.remove(pairs)
+            self.evidence.candidates.append(Pairs(pairs.benchmark, expected=pairs.seconds_each))
+
+    def choose_times(self, until: float) -> None:
+        """Choose what is timed: of what was declared or has run, what is most telling, as much as there is time for."""
+        declared = [Pairs(benchmark) for benchmark in self.plan.times]
+        self.order.shuffle(declared)
+        for pairs in declared:
+            if time.monotonic() < until or pairs is declared[0]:
+                self.add_pair(pairs)
+        touched = self.evidence.touched | {pairs.benchmark.group for pairs in declared}
+        candidates = [*(one for one in declared if one.base), *self.evidence.candidates]
+        left = until - time.monotonic()
+        chosen: list[Pairs] = []
+        for pairs in most_telling(candidates, touched):
+            needed = seconds_to_decide(pairs, self.plan.looks[0] - len(pairs.base))
+            if needed <= left or not chosen:
+                chosen.append(pairs)
+                left -= needed
+            else:
+                self.evidence.needed += seconds_to_decide(pairs)
+                self.evidence.left_out.setdefault(pairs.benchmark.shown, UNTIMED)
+        self.evidence.left_out |= {pairs.benchmark.name: UNTIMED for pairs in declared if not pairs.base}
+        for pairs in chosen:
+            self.evidence.left_out.pop(pairs.benchmark.shown, None)
+        self.evidence.times = chosen
+        self.plan = replace(self.plan, times=tuple(pairs.benchmark for pairs in chosen))
 
     def sample_times(self, until: float) -> None:
-        """Take pairs of a benchmark drawn at random, until all are decided."""
-        self.evidence.times = [Pairs(benchmark) for benchmark in self.plan.times]
+        """Take pairs, in rounds of a random order, until all are decided."""
+        self.evidence.times = self.evidence.times or [Pairs(benchmark) for benchmark in self.plan.times]
         undecided = list(self.evidence.times)
         while undecided and time.monotonic() < until:
             pairs = self._draw(undecided)
@@ -123,12 +244,13 @@ class Sampling:
             self._is_decided(pairs)
 
     def _draw(self, undecided: list[Pairs]) -> Pairs:
-        """Draw one at random, a cheaper one more often; the cheapest first of those of which nothing is known yet."""
-        if unknown := [pairs for pairs in undecided if not pairs.base]:
-            return self.order.choice(unknown)
-        few = [pairs for pairs in undecided if len(pairs.base) < self.plan.fewest_pairs]
-        chosen = sorted(few, key=lambda pairs: pairs.seconds_each)[: self.plan.at_a_time] or undecided
-        return self.order.choices(chosen, [pairs.seconds_each**-0.5 for pairs in chosen])[0]
+        """Draw one of a round: of a few at a time until their first look, the most telling first; then of all."""
+        self._round = [pairs for pairs in self._round if pairs in undecided]
+        if not self._round:
+            few = [pairs for pairs in undecided if len(pairs.base) < self.plan.fewest_pairs]
+            self._round = few[: self.plan.at_a_time] or list(undecided)
+            self.order.shuffle(self._round)
+        return self._round.pop()
 
     def _is_decided(self, pairs: Pairs) -> bool:
         """Take a look: say whether it is flagged now, or surely did not change by as much as the target."""
@@ -142,7 +264,8 @@ class Sampling:
 
     def confirm(self) -> None:
         """Sample anew what is flagged: times as often as their noise asks for, failures until they are decided."""
-        suspects = [pairs for pairs in (*self.evidence.times, *self.evidence.failures) if pairs.is_suspect()]
+        sampled = (*self.evidence.once, *self.evidence.times, *self.evidence.failures)
+        suspects = [pairs for pairs in sampled if pairs.is_suspect()]
         slow = [pairs for pairs in self.evidence.times if pairs.benchmark.name in self.evidence.flagged]
         for pairs in sorted(suspects, key=lambda pairs: pairs.seconds_each):
             self._confirm_failure(pairs, self.until if not slow else (time.monotonic() + self.until) / 2)
@@ -154,9 +277,15 @@ class Sampling:
                 break
             self.add_pair(self.order.choice(unfinished))
             self.progress("confirmation", 0.0)
+        for pairs in fresh:
+            one = pairs.benchmark
+            if not one.is_declared and pairs.times()[0]:
+                asked = {name: one.arguments[name] for name in ("benchmark", "index")}
+                base, head = (side.ask("profile", asked, one.deadline) for side in (self.base, self.head))
+                self.evidence.profiles[one.name] = (base, head)
 
     def _confirm_failure(self, suspect: Pairs, until: float) -> None:
-        fresh = Pairs(suspect.benchmark)
+        fresh = Pairs(anew(suspect.benchmark))
         self.evidence.confirmed_failures.append(fresh)
         looks = self.plan.bursts_again
         while len(fresh.base) < looks[-1]:
@@ -173,6 +302,7 @@ class Sampling:
         """Take one more sample of each side, in random order; one of several parts part by part, each in new order."""
         started = time.monotonic()
         benchmark = pairs.benchmark
+        self._prepare(benchmark)
         sides = [(self.base, pairs.base), (self.head, pairs.head)]
         self.order.shuffle(sides)
         for side, replies in sides:

@@ -25,12 +25,17 @@ Reply = dict[str, Any]
 _SAMPLER = Path(__file__).with_name("sampler")
 _MARK = "PR_CHECK_MARK"
 
+# Seconds for a sampler to import the benchmarks.
+LONGEST_START = 120.0
+
 
 @dataclass
 class Side:
     """Base or head: the interpreter with that commit installed, and the benchmark files and folder that both share.
 
     samples_each: a sampler's process is replaced after so many, so that its memory's layout is sampled as well.
+    Before a fresh sample it is replaced if it has taken one of the same benchmark. Both sides' samplers of one number
+    have the same hash seed: the order of a set is not what tells two commits apart.
     space_in_use: bytes that samples may have needed at one time, and have given back: with less left the disk was full.
     """
 
@@ -42,8 +47,11 @@ class Side:
     samples_each: int = 50
     space_in_use: int = 100_000_000
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
+    hash_seed: int = 0
     _process: subprocess.Popen[bytes] | None = None
+    _is_ready: bool = False
     _asked: int = 0
+    _seen: set[str] = field(default_factory=set)
     _written: float = 0.0
     _buffer: bytes = b""
 
@@ -57,12 +65,26 @@ class Side:
         self._write(b"\n")
         return self.receive(time.monotonic() + deadline)
 
+    def prepare(self, fresh: str = "") -> None:
+        """Have a sampler start, if a new one is needed: for the fresh sample of that name, or after so many."""
+        if self._process is None or self._asked >= self.samples_each or fresh in self._seen:
+            self._start()
+        self._seen |= {fresh} - {""}
+
+    def await_start(self) -> None:
+        """Wait until the sampler has imported the benchmarks, so that it takes no time from anybody's sample."""
+        if self._process is not None and not self._is_ready:
+            self._written = time.monotonic()
+            self._is_ready = "ready" in self.receive(self._written + LONGEST_START)
+
     def send(self, sample: str, arguments: dict[str, Any]) -> None:
         """Ask for a sample, to be received later."""
-        if self._process is None or self._asked >= self.samples_each:
-            self._start()
+        if not self._is_ready or self._asked >= self.samples_each:
+            self.prepare()
+            self.await_start()
         self._asked += 1
-        self._write(json.dumps({"sample": sample, "arguments": arguments}).encode() + b"\n")
+        if self._process is not None:
+            self._write(json.dumps({"sample": sample, "arguments": arguments}).encode() + b"\n")
 
     def _write(self, line: bytes) -> None:
         assert self._process is not None  # noqa: S101
@@ -74,7 +96,8 @@ class Side:
 
     def receive(self, until: float) -> Reply:
         """Return the reply, if it comes until that moment on ``time.monotonic``; else end the sampler."""
-        assert self._process is not None  # noqa: S101
+        if self._process is None:
+            return {"error": "its process does not start"}
         assert self._process.stdout is not None  # noqa: S101
         pipe = self._process.stdout.fileno()
         while b"\n" not in self._buffer:
@@ -96,12 +119,16 @@ class Side:
 
     def _start(self) -> None:
         self.end()
+        self.hash_seed += 1
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "ASV_"))}
         self._process = subprocess.Popen(
-            [self.interpreter, "-I", str(_SAMPLER), str(self.benchmarks)],
+            # The environment's own packages alone; not -I, by which the hash seed would not count.
+            [self.interpreter, "-s", str(_SAMPLER), str(self.benchmarks)],
             env={
                 **environment,
+                "PYTHONHASHSEED": str(self.hash_seed),
                 **self.variables,
+                # Of our own suite: where it makes databases, and how many bursts it runs where asv wants several.
                 "SQLITE_WRITES_FOLDER": str(self.databases),
                 "SQLITE_WRITES_BURSTS": "1",
                 _MARK: self.mark,
@@ -116,7 +143,7 @@ class Side:
     def end(self) -> None:
         """End the sampler and whatever it has started, by the mark that all of them carry."""
         process, self._process = self._process, None
-        self._asked, self._buffer = 0, b""
+        self._asked, self._buffer, self._is_ready, self._seen = 0, b"", False, set()
         if process is None:
             return
         assert process.stdin is not None  # noqa: S101

@@ -15,12 +15,14 @@ from typing import Any
 import pytest
 
 from pr_check import build
+from pr_check.accepted import AcceptedCost, accepted_costs
 from pr_check.check import identify
 from pr_check.command_line import main
-from pr_check.commits import AcceptedCost, Comparison, accepted_costs, find_comparison, git
+from pr_check.commits import Comparison, find_comparison, git
 from pr_check.errors import SetUpError
 from pr_check.side import Side
-from pr_check.workplace import extract_benchmarks
+from pr_check.suite import find_suite
+from pr_check.workplace import extract
 
 from .conftest import PROJECT
 
@@ -41,6 +43,9 @@ def repository(tmp_path: Path) -> Path:
     folder = tmp_path / "repository"
     folder.mkdir()
     git(folder, "init", "-q", "-b", "main")
+    (folder / "asv.conf.json").write_text('{"version": 1, "project": "p", "repo": "."}')
+    (folder / "benchmarks").mkdir()
+    (folder / "benchmarks" / "cost.py").write_text("def track_syncs(): pass")
     commit(folder, "sqlite_writes/__init__.py", "")
     git(folder, "checkout", "-qb", "topic")
     commit(folder, "README.md", "words")
@@ -48,6 +53,12 @@ def repository(tmp_path: Path) -> Path:
     commit(folder, "sqlite_writes/__init__.py", "# main went on")
     git(folder, "checkout", "-q", "topic")
     return folder
+
+
+def compare(folder: Path, base: str | None = None, head: str = "HEAD", **named: bool) -> Comparison:
+    """What is compared by the suite in that folder."""
+    suite = find_suite(folder / "asv.conf.json")
+    return find_comparison(suite.repository, base, head, suite.measured, **named)
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -63,10 +74,11 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_itself_ends_with_its_status_and_one_line(tmp_path: Path) -> None:
+    (tmp_path / "asv.conf.json").write_text('{"version": 1, "project": "p", "repo": "."}')
     done = subprocess.run(
         [sys.executable, "-m", "pr_check"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        env={**os.environ, "PYTHONPATH": str(PROJECT), "GIT_CEILING_DIRECTORIES": str(tmp_path)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -84,25 +96,25 @@ def one_line(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def test_the_base_is_the_merge_base_with_the_main_branch(repository: Path) -> None:
-    comparison = find_comparison(repository, None, "HEAD")
+    comparison = compare(repository)
     assert comparison.base == git(repository, "rev-parse", "main^")
     assert comparison.changed == ("README.md",)
     assert comparison.measurable == ()
 
 
 def test_only_what_can_change_a_result_is_measured(repository: Path) -> None:
-    """The package, the benchmarks and the build; whatever the file is called."""
-    measured = ["asv.conf.json", "benchmarks/burst.py", "setup.py", "sqlite_writes/größe.py", "sqlite_writes/pool.py"]
-    for name in (*measured, "pr_check/plan.py", "docs/setup.py", "sqlite_writes.md"):
+    """Whatever may be installed or run, wherever it lies; not words, tests and what a hosting site reads."""
+    measured = ["any/where.c", "benchmarks/README.md", "setup.py", "sqlite_writes/größe.py", "sqlite_writes/pool.py"]
+    for name in (*measured, ".github/workflows/x.yml", "docs/setup.py", "tests/test_x.py", "sqlite_writes.md"):
         commit(repository, name, "other")
-    assert sorted(find_comparison(repository, None, "HEAD").measurable) == measured
+    assert sorted(compare(repository).measurable) == measured
 
 
 def test_what_the_build_only_reads_is_measured_when_it_is_gone(repository: Path) -> None:
     base = commit(repository, "README.md", "other words")
     (repository / "README.md").unlink()
     commit(repository, "docs/README.md", "")
-    assert find_comparison(repository, base, "HEAD").measurable == ("README.md",)
+    assert compare(repository, base).measurable == ("README.md",)
 
 
 def test_where_there_is_nothing_to_measure_it_is_answered_at_once(repository: Path, tmp_path: Path) -> None:
@@ -127,7 +139,7 @@ def test_an_uncommitted_change_is_refused_where_it_would_be_measured(repository:
 @pytest.mark.parametrize("name", ["nowhere", "HEAD~99", "", "--upload-pack=x"])
 def test_an_unknown_commit_is_named(repository: Path, name: str) -> None:
     with pytest.raises(SetUpError, match=r"is not a commit of this repository|is no name of a commit"):
-        find_comparison(repository, name, "HEAD")
+        compare(repository, name)
 
 
 def test_a_shallow_clone_is_refused(repository: Path, tmp_path: Path) -> None:
@@ -137,7 +149,7 @@ def test_a_shallow_clone_is_refused(repository: Path, tmp_path: Path) -> None:
 
 def test_a_repository_without_a_main_branch_is_refused(tmp_path: Path) -> None:
     git(tmp_path, "init", "-q", "-b", "other")
-    commit(tmp_path, "a", "")
+    commit(tmp_path, "asv.conf.json", '{"version": 1, "project": "p", "repo": "."}')
     assert "there is no main branch" in one_line(run(tmp_path))
 
 
@@ -195,15 +207,28 @@ def test_a_head_without_a_commit_in_common_is_told_so(repository: Path) -> None:
 
 def test_environments_that_differ_are_not_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def identity(side: Side) -> dict[str, Any]:
-        return {"value": {"python": "3.12.9" if side.name == "head" else "3.12.1", "sqlite": "3.40.1"}}
+        return {"python": "3.12.9" if side.name == "head" else "3.12.1", "sqlite": "3.40.1", "benchmarks": []}
 
     monkeypatch.setattr("pr_check.check._identity", identity)
-    base, head = (Side(name, sys.executable, tmp_path, tmp_path, {}) for name in ("base", "head"))
-    comparison = Comparison(tmp_path, "a" * 40, "b" * 40, (), (), "")
+    before, base, head = (Side(name, sys.executable, tmp_path, tmp_path, {}) for name in ("before", "base", "head"))
     with pytest.raises(
         SetUpError, match=r"base has Python 3.12.1 with SQLite 3.40.1, and that of the head Python 3.12.9"
     ):
-        identify(comparison, base, head, tmp_path)
+        identify(before, base, head)
+
+
+def test_benchmarks_that_the_base_does_not_suit_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fine = {"python": "3.12.1", "sqlite": "3.40.1", "benchmarks": []}
+    known = {"before": fine, "base": {"reason": "Traceback\nImportError: no such name"}, "head": fine}
+    monkeypatch.setattr("pr_check.check._identity", lambda side: known[side.name])
+    sides = [Side(name, sys.executable, tmp_path, tmp_path, {}) for name in known]
+    with pytest.raises(
+        SetUpError, match="head's benchmarks beside the base cannot be sampled: ImportError: no such name"
+    ):
+        identify(*sides)
+    known["before"] = known["base"]
+    with pytest.raises(SetUpError, match="the base cannot be sampled"):
+        identify(*sides)
 
 
 def test_another_configuration_has_environments_of_its_own(tmp_path: Path) -> None:
@@ -224,25 +249,25 @@ def test_a_message_in_another_encoding_is_no_obstacle(repository: Path) -> None:
     message = repository / ".git" / "message"
     message.write_text("Größe\n\nAccept-Cost: syncs +1 a reason\n", encoding="latin-1")
     git(repository, *IDENTITY, "commit", "-qF", str(message))
-    assert "Accept-Cost: syncs +1 a reason" in find_comparison(repository, None, "HEAD").messages
+    assert "Accept-Cost: syncs +1 a reason" in compare(repository).messages
 
 
 def test_extraction_without_a_filter(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An archive is extracted where tarfile knows no filter, as up to Python 3.11.3."""
     head = commit(repository, "benchmarks/burst.py", "words")
-    extract = tarfile.TarFile.extractall
+    extract_all = tarfile.TarFile.extractall
 
     def extract_without_filter(archive: tarfile.TarFile, folder: Path) -> None:
-        extract(archive, folder)
+        extract_all(archive, folder)
 
     monkeypatch.delattr(tarfile, "data_filter", raising=False)
     monkeypatch.setattr(tarfile.TarFile, "extractall", extract_without_filter)
-    extract_benchmarks(repository, head, tmp_path / "folder")
+    extract(repository, head, "benchmarks", tmp_path / "folder")
     assert (tmp_path / "folder" / "benchmarks" / "burst.py").read_text() == "words"
 
 
 def test_a_defect_of_the_check_is_no_verdict(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pr_check.check.accepted_costs", None)
+    monkeypatch.setattr("pr_check.check.accepted_costs", None)  # as a mistake would have it
     done = run(repository)
     assert done.returncode == 4
     assert "Traceback" in done.stderr
@@ -274,4 +299,82 @@ def test_a_line_that_accepts_nothing_is_refused(repository: Path, line: str) -> 
 
 def test_a_cost_that_there_is_none_of_cannot_be_accepted(repository: Path) -> None:
     commit(repository, "sqlite_writes/x.py", "", "A change\n\nAccept-Cost: byte_written +1 mistyped")
-    assert one_line(run(repository)).startswith("Accept-Cost: 'byte_written' is not a cost: bytes_written, ")
+    assert one_line(run(repository)).startswith("Accept-Cost: 'byte_written' is no metric of benchmarks")
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    ["<!--\n{0}\n-->", "<!-- never ended\n{0}", "```\n{0}\n```", "~~~text\n{0}\n~~~", "```\n{0}", "<pre>\n{0}\n</pre>"],
+)
+def test_what_a_reader_does_not_see_accepts_nothing(hidden: str) -> None:
+    """Neither a comment nor an example in a block of code is anybody's word."""
+    line = "Accept-Cost: syncs +1 a reason"
+    assert accepted_costs(hidden.format(line)) == []
+    assert len(accepted_costs(f"{line}\n\n{hidden.format('x')}")) == 1
+
+
+def test_a_base_that_went_on_is_not_blamed_on_the_head(repository: Path) -> None:
+    """``BASE=main`` compares with where the head has left it, and says so; ``as_given`` with main itself."""
+    comparison = compare(repository, "main")
+    assert comparison.base == git(repository, "rev-parse", "main^")
+    assert comparison.changed == ("README.md",)
+    assert comparison.notes[0].endswith("where HEAD leaves main: main is 1 commits further")
+    assert compare(repository, "main", as_given=True).changed == ("README.md", "sqlite_writes/__init__.py")
+    assert "where HEAD leaves main" in run(repository, "main").stdout
+
+
+def test_commits_of_others_since_a_stale_base_are_counted(repository: Path, tmp_path: Path) -> None:
+    """In a fork whose main branch is old, what others have merged since looks like mine: the report says how much."""
+    git(repository, "checkout", "-q", "main")
+    git(tmp_path, "clone", "-q", str(repository), "fork")
+    fork = tmp_path / "fork"
+    git(fork, "-c", "user.name=b", "-c", "user.email=b@b", "commit", "-q", "--allow-empty", "-m", "By somebody else")
+    commit(fork, "README.md", "mine")
+    date = git(fork, "show", "--no-patch", "--format=%cs", "origin/main")
+    notes = compare(fork).notes
+    assert (
+        notes[-1]
+        == f"2 commits since the base of {date}, 1 of them by others than a@b: a stale base makes theirs yours"
+    )
+    git(fork, "remote", "add", "upstream", str(fork))
+    git(fork, "update-ref", "refs/remotes/upstream/main", "HEAD^")  # the original is not so old
+    assert compare(fork).base == git(fork, "rev-parse", "HEAD^")
+    assert compare(fork).notes[0] == "the base is where HEAD leaves upstream/main"
+
+
+def test_a_clone_without_files_is_refused(repository: Path, tmp_path: Path) -> None:
+    commit(repository, "sqlite_writes/__init__.py", "mine")
+    git(repository, "config", "uploadpack.allowFilter", "true")
+    git(tmp_path, "clone", "-q", "--filter=blob:none", "-b", "topic", f"file://{repository}", "partial")
+    assert "this clone lacks 1 files of the two commits (git clone --filter)" in one_line(
+        run(tmp_path / "partial", "origin/main")
+    )
+
+
+def test_a_project_in_a_subfolder_is_measured(repository: Path) -> None:
+    """Wherever it lies in its repository, and wherever the check is started."""
+    configuration = '{"version": 1, "project": "p", "repo": "..", "repo_subdir": "python", "benchmark_dir": "bench"}'
+    commit(repository, "python/asv.conf.json", configuration)
+    base = commit(repository, "python/p/__init__.py", "")
+    commit(repository, "python/docs/x.py", "")
+    commit(repository, "python/p/__init__.py", "slower = True")
+    suite = find_suite(repository / "python" / "asv.conf.json")
+    assert (suite.repository, suite.benchmarks_inside) == (repository, "python/bench")
+    assert find_comparison(repository, base, "HEAD", suite.measured).measurable == ("python/p/__init__.py",)
+
+
+@pytest.mark.parametrize("by_url", [False, True])
+def test_a_suite_in_a_repository_of_its_own(by_url: bool, repository: Path, tmp_path: Path) -> None:
+    suite_folder = tmp_path / "suite"
+    suite_folder.mkdir()
+    git(suite_folder, "init", "-q")
+    repo = f"file://{repository}" if by_url else "../repository"
+    commit(suite_folder, "asv.conf.json", json.dumps({"version": 1, "project": "p", "repo": repo}))
+    suite = find_suite(suite_folder / "asv.conf.json")
+    assert (suite.repository, suite.inside) == (repository, None)
+
+
+def test_a_repo_that_is_not_on_this_machine_is_named(repository: Path) -> None:
+    commit(repository, "asv.conf.json", '{"version": 1, "project": "p", "repo": "https://example.org/p.git"}')
+    assert one_line(run(repository)).startswith("the repo 'https://example.org/p.git' is not on this machine")
+    assert "'nowhere.json' is not there" in one_line(run(repository, "--config", "nowhere.json"))

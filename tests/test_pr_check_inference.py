@@ -8,8 +8,9 @@ import random
 import pytest
 
 from pr_check import inference
-from pr_check.plan import PLAN
 from pr_check.rules import is_slower
+
+from .pr_check_cells import PLAN
 
 CONFIRMING = PLAN.confirmation_level
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from pr_check.asv_table import asv_table
 from pr_check.comment import MARK, comment
 from pr_check.findings import Finding, Judgement, Timing
 from pr_check.report import CheckReport, escape
@@ -40,6 +41,8 @@ def report(text: str = "+4,120 bytes written per row") -> CheckReport:
             notes=[text],
             timings=[Timing("burst.Burst(8, 'wal')", 12, 0.04, 0.041, 1.02, 0.98, 1.07, 1.11), Timing("never", 0)],
             failures=[("burst.Burst(8, 'wal')", "0 of 12", "0 of 12")],
+            left_out=[("never", "there was no time to time it")],
+            needed=400,
         ),
         environment={"Python": text},
         command="python -m pr_check a b --seed 7",
@@ -50,11 +53,23 @@ def report(text: str = "+4,120 bytes written per row") -> CheckReport:
 def test_the_verdict_comes_first_then_what_changed_and_the_rest_is_folded() -> None:
     text = report().to_markdown()
     shown, _, folded = text.partition("<details>")
-    assert text.startswith("**REGRESSION: aaaaaaaa → bbbbbbbb: 1 higher exact cost**\n")
+    assert text.startswith("**REGRESSION: aaaaaaaa → bbbbbbbb: 1 higher exact cost; 1 NOT JUDGED (never; --time-limit")
     assert "8,256 → 12,376 | +4,120 | +4,120 bytes written per row | exact | yes |" in shown
     assert "removed benchmarks: burst.Old" in shown
     assert "| +11.0% or more |" in folded
     assert "Repeat it: `python -m pr_check a b --seed 7`" in folded
+
+
+def test_the_table_of_asv_compare_has_a_mark_for_what_is_worse() -> None:
+    worse = report()
+    worse.judgement.costs = [(worse.judgement.findings[0].benchmark, "8,256", "12,376"), ("other", "1", "1")]
+    lines = [[field.strip() for field in line.split("|")[1:-1]] for line in asv_table(worse).splitlines()[2:]]
+    assert lines[0] == ["Change", "Before [aaaaaaaa]", "After [bbbbbbbb]", "Ratio", "Benchmark (Parameter)"]
+    assert lines[2:] == [
+        ["", "40.00 ms", "41.00 ms", "1.02", "burst.Burst(8, 'wal')"],
+        ["+", "8,256", "12,376", "n/a", "cost.InsertCost('wal', 'disk') bytes_written"],
+        ["", "1", "1", "n/a", "other"],
+    ]
 
 
 def test_json_and_markdown_come_from_the_same_data() -> None:

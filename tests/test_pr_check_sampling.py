@@ -17,28 +17,35 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from benchmarks.check.bursts import gated
 from experiments.bad_changes import MUTANTS, Mutant, _before
 from experiments.laboratory import WRITERS
 from pr_check.errors import SetUpError
-from pr_check.evidence import Pairs, has_failed
+from pr_check.evidence import WRONG_ROWS, Pairs, has_failed
 from pr_check.judge import judge_evidence
-from pr_check.judge.costs import UNITS
-from pr_check.plan import COSTS, FAILURES, PLAN, PROMISES, TIMES, Benchmark, Plan
-from pr_check.sampler.bursts import gated
 from pr_check.sampling import HeadHangsError, Sampling
 from pr_check.side import Side
 
 from .conftest import PROJECT, READS_PROC, wait_until
+from .pr_check_cells import BURST, COST, PLAN, PROMISE, cell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pr_check.plan import Benchmark, Plan
     from pr_check.side import Reply
 
 
-def of(benchmarks: tuple[Benchmark, ...], settings: str) -> tuple[Benchmark, ...]:
-    """Return those of these settings."""
-    return tuple(one for one in benchmarks if one.settings == settings)
+SEQUENCE = cell("sequence.InsertRow('default')")
+READERS = cell("transaction.ReadThenWrite('wal', 'immediate')")
+GROUPED = cell("promises.Promises('grouped')")
+ACCOUNTING = cell("promises.Accounting.accounting")
+VALUES = cell("promises.Accounting.values")
+
+
+def with_arguments(one: Benchmark, *parameters: object, **named: object) -> Benchmark:
+    """Return the same with other parameters and arguments."""
+    return replace(one, arguments={**one.arguments, "parameters": list(parameters), "named": named})
 
 
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
@@ -58,7 +65,9 @@ def sides(tmp_path: Path) -> Iterator[Callable[..., Side]]:
             file.write_text(file.read_text().replace(mutant.old, mutant.new, 1))
         databases = tmp_path / "databases"
         databases.mkdir(exist_ok=True)
-        made.append(Side(f"side {len(made)}", sys.executable, folder, databases, {}))
+        made.append(
+            Side(f"side {len(made)}", sys.executable, folder / "benchmarks", databases, {"PYTHONPATH": str(folder)})
+        )
         return made[-1]
 
     yield make
@@ -100,28 +109,28 @@ def test_the_place_of_every_mutant_is_there(mutant: Mutant) -> None:
 def test_every_kind_of_sample(sides: Callable[..., Side]) -> None:
     side = sides()
     identity = side.ask("identity", {}, 60.0)["value"]
-    assert identity["package"].startswith(str(side.benchmarks))
-    assert "burst.Burst.time_burst" in identity["benchmarks"]
-    once = Benchmark("once", "wal", "burst", {"workers": 4, "settings": "wal", "storage": "disk", "deadline": 50.0})
-    for cell, attempted in ((TIMES[0], 11), (TIMES[5], 8 * 5), (once, 4)):
-        value = ask(side, cell)
+    assert "burst.Burst.time_burst" in [one["name"] for one in identity["benchmarks"]]
+    once = with_arguments(cell("burst.Burst(250, 'wal')"), 4, "wal", deadline=50.0)
+    for one, attempted in ((SEQUENCE, 11), (BURST, 8 * 5), (once, 4)):
+        value = ask(side, one)
         assert 0 < value["seconds"] < 30
-        assert (value["attempted"], value["failed"], value["lost"], value["duplicated"]) == (attempted, 0, 0, 0)
-    assert ask(side, FAILURES[0]) == {"failed": 0, "lost": 0}
-    promised = ask(side, PROMISES[5])
+        assert (value["attempted"], *(value[name] for name in ("failed", *WRONG_ROWS))) == (attempted, 0, 0, 0, 0)
+    assert set(ask(side, BURST)["spent"]) > {"in line or waiting for the lock", "with the lock held, and in the sync"}
+    assert ask(side, READERS) == {"failed": 0, "lost": 0}
+    promised = ask(side, GROUPED)
     assert promised["rows kept of 2"] == promised["synchronous"] == 2
     assert promised["wait in line"] >= 0.3
     assert promised["synchronous of rows that wait together"] == 2
     assert not promised["rows that wait together have a sync each"]
-    assert ask(side, PROMISES[4])["rows that wait together have a sync each"]  # SQLite's own
-    assert ask(side, COSTS[1]).keys() == UNITS.keys()  # an accepted cost is one of these
-    for exact in (COSTS[1], PROMISES[1], PROMISES[-1]):
+    assert ask(side, cell("promises.Promises('queued')"))["rows that wait together have a sync each"]  # SQLite's own
+    for exact in (COST, PROMISE, VALUES):
         assert ask(side, exact) == ask(side, exact)
-    counted = ask(side, PROMISES[-1])
+        assert ask(side, exact).keys() <= exact.rules.keys()
+    counted = ask(side, ACCOUNTING)
     assert counted["three rows dropped, as counted"]["lost"] == 3
     assert counted["three rows doubled, as counted"]["duplicated"] == 3
     assert counted["three rows refused, as counted"] == {
-        "failed": 3, "lost": 0, "recovered": 0, "duplicated": 0, "raises": True,
+        "failed": 3, "lost": 0, "recovered": 0, "duplicated": 0, "altered": 0, "raises": True,
     }  # fmt: skip
 
 
@@ -131,12 +140,12 @@ def test_the_sampler_is_replaced_after_so_many_samples(sides: Callable[..., Side
     side.samples_each = 2
     samplers = []
     for _ in range(4):
-        ask(side, TIMES[0])
+        ask(side, SEQUENCE)
         samplers.append(side._process.pid if side._process else 0)
     assert samplers[0] == samplers[1] != samplers[2] == samplers[3]
 
 
-FEW = Benchmark("few", "queued", "bursts", {"workers": 3, "settings": "queued", "storage": "disk", "count": 2})
+FEW = replace(with_arguments(BURST, 3, "queued", count=2), name="few")
 
 
 @pytest.mark.parametrize(
@@ -162,7 +171,7 @@ def test_both_sides_take_their_bursts_in_turns_and_do_not_overlap(sides: Callabl
         return sides(Mutant("", WRITERS, *_before(note), "", ""))
 
     base, head = noting("b"), noting("h")
-    series = Pairs(replace(FEW, arguments={**FEW.arguments, "count": 6}))
+    series = Pairs(with_arguments(BURST, 3, "queued", count=6))
     sample(base, head).add_pair(series)
     assert [has_failed(answer) for answer in (*series.base, *series.head)] == [False, False]
     noted = (base.databases / "control").read_text()
@@ -253,7 +262,9 @@ def test_nobody_works_behind_a_gate_that_was_not_opened(parts_done: mmap.mmap) -
 @READS_PROC
 def test_a_sample_that_hangs_is_ended_with_all_that_it_started(sides: Callable[..., Side]) -> None:
     side = sides(BY_NAME["an insert that hangs"])
-    answer = side.ask(TIMES[8].sample, TIMES[8].arguments, 2.0)
+    side.prepare()
+    side.await_start()
+    answer = side.ask(FEW.sample, FEW.arguments, 2.0)
     assert answer == {"error": "it did not end within 2 s", "timed out": True}
     wait_until(lambda: side._strays() == [], "nothing with the side's mark is left")
     clear(side)
@@ -261,13 +272,13 @@ def test_a_sample_that_hangs_is_ended_with_all_that_it_started(sides: Callable[.
 
 def test_a_base_that_hangs_ends_the_check_and_a_head_that_hangs_is_a_failure(sides: Callable[..., Side]) -> None:
     healthy, hanging = sides(), sides(BY_NAME["an insert that hangs"])
-    cell = Benchmark("quick to give up", "queued", TIMES[8].sample, TIMES[8].arguments, 1.5)
+    quick = replace(FEW, name="quick to give up", deadline=1.5)
     sampled = sample(hanging, healthy)
-    sampled.add_pair(Pairs(cell))
+    sampled.add_pair(Pairs(quick))
     with pytest.raises(SetUpError, match="quick to give up hangs on the base"):
-        sampled.add_pair(Pairs(cell))
+        sampled.add_pair(Pairs(quick))
     sampled = sample(healthy, hanging)
-    series = Pairs(cell)
+    series = Pairs(quick)
     sampled.add_pair(series)
     with pytest.raises(HeadHangsError):
         sampled.add_pair(series)
@@ -281,10 +292,10 @@ def test_a_base_that_hangs_ends_the_check_and_a_head_that_hangs_is_a_failure(sid
 def test_both_hang_in_an_exact_sample(sides: Callable[..., Side]) -> None:
     """It is tried again, and each has its whole time."""
     base, head = (sides(BY_NAME["an insert that hangs"]) for _ in range(2))
-    sampled = sample(base, head, replace(PLAN, promises=(replace(PROMISES[4], deadline=2.0),)))
+    sampled = sample(base, head, replace(PLAN, facts=(replace(GROUPED, deadline=2.0),)))
     with pytest.raises(SetUpError, match="hangs on the base: it did not end within 2 s"):
-        sampled.sample_exact()
-    (series,) = sampled.evidence.promises
+        sampled.sample_facts()
+    (series,) = sampled.evidence.facts
     assert series.base == series.head == [{"error": "it did not end within 2 s", "timed out": True}] * 2
     clear(base)
 
@@ -304,25 +315,40 @@ def test_both_hang_in_an_exact_sample(sides: Callable[..., Side]) -> None:
         ("a line's error of another kind", "queued"),
         ("a retry that drops the row", "default"),
         ("a turn that is kept to the end of the sync", "grouped"),
-        ("lost rows not counted", ""),
+        ("lost rows not counted", "accounting"),
+        ("altered rows not counted", "accounting"),
+        ("a report that halves its times", "accounting"),
+        ("long values cut", "values"),
+        ("numbers written as text", "values"),
     ],
 )
 def test_bad_changes_are_found_with_their_cause(name: str, settings: str, sides: Callable[..., Side]) -> None:
-    plan = replace(PLAN, promises=of(PROMISES, settings), costs=of(COSTS, settings) if "statement" in name else ())
+    names = (f"cost.InsertCost('{settings}', 'disk')",) if "statement" in name else (
+        f"promises.Promises('{settings}')", f"promises.Accounting.{settings}")  # fmt: skip
+    plan = replace(PLAN, facts=tuple(one for one in PLAN.facts if one.name in names))
     sampled = sample(sides(), sides(BY_NAME[name]), plan)
-    sampled.sample_exact()
+    sampled.sample_facts()
     judgement = judge_evidence(sampled.evidence, [], PLAN)
     assert judgement.verdict == BY_NAME[name].verdict
     assert any(re.search(BY_NAME[name].cause, finding.cause) for finding in judgement.findings)
 
 
 def test_a_row_lost_where_it_is_read_first_is_counted(sides: Callable[..., Side]) -> None:
-    assert ask(sides(BY_NAME["a commit left out where a row is read first"]), FAILURES[0]) == {"failed": 0, "lost": 50}
+    assert ask(sides(BY_NAME["a commit left out where a row is read first"]), READERS) == {"failed": 0, "lost": 50}
+
+
+def test_a_long_row_that_is_cut_is_an_altered_one(sides: Callable[..., Side]) -> None:
+    """In every sample of bursts and sequences, beside what is declared about values."""
+    cut = sides(BY_NAME["long values cut"])
+    for one, attempted in ((SEQUENCE, 11), (FEW, 9)):
+        value = ask(cut, one)
+        assert (value["attempted"], value["altered"], value["lost"]) == (attempted, 1, 0)
+        assert has_failed({"value": value})
 
 
 @pytest.mark.parametrize(
     ("full", "benchmark"),
-    [("sqlite3.OperationalError('database or disk is full')", FEW), ("OSError(28, '')", TIMES[0])],
+    [("sqlite3.OperationalError('database or disk is full')", FEW), ("OSError(28, '')", SEQUENCE)],
 )
 def test_a_full_disk_ends_the_check_in_one_line(full: str, benchmark: Benchmark, sides: Callable[..., Side]) -> None:
     """It is no failure of its rows, unless there is room: then it is what the commit does."""
@@ -340,6 +366,12 @@ class Pretended:
         self.databases, self.factor, self.failing, self.order = databases, factor, failing, random.Random(seed)
         self.asked = 0
 
+    def prepare(self, _fresh: str) -> None:
+        """It is there."""
+
+    def await_start(self) -> None:
+        """It is."""
+
     def ask(self, _sample: str, _arguments: dict[str, Any], _deadline: float) -> Reply:
         """A drawn answer."""
         self.asked += 1
@@ -347,7 +379,7 @@ class Pretended:
         return {"value": {"seconds": 0.04 * self.factor * self.order.uniform(0.95, 1.05), "failed": failed}}
 
 
-FEW_TIMES = replace(PLAN, times=TIMES[:3])
+FEW_TIMES = replace(PLAN, times=PLAN.times[:3])
 
 
 def pretend(tmp_path: Path, head: Pretended) -> Sampling:
@@ -383,7 +415,7 @@ def test_a_failure_in_one_of_ten_bursts_is_found(tmp_path: Path) -> None:
             random.Random(seed),
             time.monotonic() + 60,
         )
-        series = Pairs(TIMES[5])
+        series = Pairs(BURST)
         sampled.evidence.times = [series]
         for _ in range(48):
             sampled.add_pair(series)
@@ -405,7 +437,7 @@ def test_the_order_of_the_samples_is_random_and_given_by_the_seed(tmp_path: Path
         base, head = Noting(tmp_path), Noting(tmp_path)
         sampled = Sampling(base, head, PLAN, random.Random(seed), time.monotonic() + 20)  # type: ignore[arg-type]
         for _ in range(10):
-            sampled.add_pair(Pairs(TIMES[0]))
+            sampled.add_pair(Pairs(BURST))
         return seen
 
     assert order(1) == order(1) != order(2)

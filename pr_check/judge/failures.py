@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pr_check import inference, rules
-from pr_check.evidence import Failed, Pairs, has_failed
+from pr_check.evidence import WRONG_ROWS, Failed, Pairs, has_failed
 from pr_check.findings import Finding
 
-from .values import count, has_value, no_longer_possible, not_comparable, traceback_of, why
+from .values import count, has_value, last_line, no_longer_possible, not_comparable, traceback_of, why
 
 if TYPE_CHECKING:
     from pr_check.evidence import Evidence
@@ -23,24 +23,53 @@ def judge_failures(evidence: Evidence, judgement: Judgement, plan: Plan) -> None
     """Find what fails, in all samples of bursts and times, those taken anew among them."""
     again = {pairs.benchmark.name: pairs for pairs in evidence.confirmed_failures}
     measured_again = {pairs.benchmark.name: pairs for pairs in evidence.confirmed_times}
-    for pairs in (*evidence.failures, *evidence.times):
-        name = pairs.benchmark.name
+    hanging = "" if evidence.hangs is None else evidence.hangs.benchmark.name
+    sampled: dict[str, Pairs] = {}
+    for pairs in (*evidence.once, *evidence.failures, *evidence.times):
+        known = sampled.get(pairs.benchmark.name, Pairs(pairs.benchmark))
+        sampled[pairs.benchmark.name] = known.joined(pairs)
+    for name, pairs in sampled.items():
         if not pairs.base:
             judgement.failures.append((name, NOT_SAMPLED, NOT_SAMPLED))
             continue
         if all("not possible" in reply for reply in (*pairs.base, *pairs.head)):
             continue
+        if name in evidence.before:
+            _judge_by_base_benchmarks(pairs, evidence, judgement)
+            continue
         nothing = Pairs(pairs.benchmark)
         fresh = again.get(name, nothing)
         both = pairs.joined(fresh, measured_again.get(name, nothing))
         (base, base_count), (head, head_count) = both.failed()
-        judgement.failures.append((name, _failed(both.base, base, base_count), _failed(both.head, head, head_count)))
+        if base or head or pairs.benchmark.is_declared:
+            rows = (name, _failed(both.base, base, base_count), _failed(both.head, head, head_count))
+            judgement.failures.append(rows)
         if head_count == 0:
             judgement.findings.append(no_longer_possible(pairs))
         elif base_count and not has_value(both.base) and not has_value(both.head) and evidence.hangs is None:
             judgement.suspicions.append(not_comparable(both))
-        elif (pairs.is_suspect() and pairs is not evidence.hangs) or _has_wrong_rows(both):
+        elif (pairs.is_suspect() and name != hanging) or _has_wrong_rows(both):
             _judge_suspect(pairs, fresh, both, evidence, judgement, plan)
+
+
+def _judge_by_base_benchmarks(pairs: Pairs, evidence: Evidence, judgement: Judgement) -> None:
+    """Judge a benchmark that fails with both packages by those of the base: is the benchmark broken."""
+    before = evidence.before[pairs.benchmark.name]
+    if has_failed(before) and "Could not find benchmark" not in last_line(before):
+        reason = f"it fails on the base too: {last_line(pairs.base[-1])}"
+        evidence.left_out.setdefault(pairs.benchmark.group, reason)
+        return
+    judgement.findings.append(
+        Finding(
+            kind="failure",
+            benchmark=pairs.benchmark.name,
+            base="not there" if has_failed(before) else "runs",
+            head="fails, with the base's package too",
+            evidence="run once with each package",
+            cause=last_line(pairs.head[-1]),
+            details=traceback_of(pairs.head),
+        )
+    )
 
 
 def judge_hangs(evidence: Evidence, judgement: Judgement) -> None:
@@ -60,8 +89,8 @@ def judge_hangs(evidence: Evidence, judgement: Judgement) -> None:
 
 
 def _has_wrong_rows(pairs: Pairs) -> bool:
-    """Say whether rows were lost or doubled on the head alone."""
-    return count(pairs.head, "lost", "duplicated") > 0 and count(pairs.base, "lost", "duplicated") == 0
+    """Say whether rows were lost, altered or doubled on the head alone."""
+    return count(pairs.head, *WRONG_ROWS) > 0 and count(pairs.base, *WRONG_ROWS) == 0
 
 
 def _failed(replies: list[Reply], failed: int, samples: int) -> str:
@@ -78,7 +107,7 @@ def _judge_suspect(
     was_cut_short = pairs.benchmark.name in evidence.cut_short or evidence.hangs is not None
     confirmed = True
     if _has_wrong_rows(both):
-        rests_on = "rows acknowledged and then lost, or there twice: once is enough"
+        rests_on = "rows acknowledged, and then lost, altered or there twice: once is enough"
     elif rules.always_fails(pairs, fresh):
         rests_on = "never on the base, every time on the head"
     else:

@@ -7,12 +7,13 @@ import statistics
 from typing import TYPE_CHECKING
 
 from pr_check import inference, rules
-from pr_check.findings import Finding, Timing
+from pr_check.findings import Finding, Timing, in_words
 
 if TYPE_CHECKING:
     from pr_check.evidence import Evidence, Pairs
     from pr_check.findings import Judgement
     from pr_check.plan import Plan
+    from pr_check.side import Reply
 
 
 def judge_times(evidence: Evidence, judgement: Judgement, plan: Plan) -> None:
@@ -22,10 +23,11 @@ def judge_times(evidence: Evidence, judgement: Judgement, plan: Plan) -> None:
         name = pairs.benchmark.name
         base, head = pairs.times()
         if not base:
-            judgement.timings.append(Timing(name, 0))
+            if not all("not possible" in reply for reply in (*pairs.base, *pairs.head)):
+                judgement.timings.append(Timing(name, 0))
             continue
         screened[name] = ratio = inference.compare(base, head)
-        judgement.timings.append(_timing(name, base, head, ratio, plan))
+        judgement.timings.append(_timing(pairs, base, head, ratio, plan))
         if name not in evidence.flagged:
             faster = inference.p_value_of_slower([-one for one in inference.log_ratios(base, head)])
             if faster < plan.screening_level and 1 / ratio.factor > ratio.floor:
@@ -37,7 +39,8 @@ def judge_times(evidence: Evidence, judgement: Judgement, plan: Plan) -> None:
         name = pairs.benchmark.name
         confirmed = p_value < plan.confirmation_level and rules.is_slower(ratio, plan.confirmation_level, plan)
         if confirmed:
-            judgement.findings.append(_slowdown(pairs, screened[name], ratio, p_value, confirmed))
+            why = where_time_went(pairs, evidence.profiles.get(name))
+            judgement.findings.append(_slowdown(pairs, screened[name], ratio, p_value, confirmed, why))
         elif name in evidence.cut_short and ratio.high > 1:
             judgement.suspicions.append(_slowdown(pairs, screened[name], ratio, p_value, confirmed))
         else:
@@ -60,12 +63,12 @@ def judge_times(evidence: Evidence, judgement: Judgement, plan: Plan) -> None:
     ]
 
 
-def _timing(name: str, base: list[float], head: list[float], ratio: inference.Ratio, plan: Plan) -> Timing:
+def _timing(pairs: Pairs, base: list[float], head: list[float], ratio: inference.Ratio, plan: Plan) -> Timing:
     noticed = math.inf
     if len(base) >= plan.fewest_pairs:
         noticed = inference.smallest_detectable_factor(base, head, plan.screening_level)
     return Timing(
-        name,
+        pairs.benchmark.name,
         ratio.count,
         statistics.median_high(base),
         statistics.median_high(head),
@@ -73,12 +76,16 @@ def _timing(name: str, base: list[float], head: list[float], ratio: inference.Ra
         ratio.low,
         ratio.high,
         max(noticed, ratio.floor) if math.isfinite(noticed) else None,
+        pairs.benchmark.unit or "seconds",
     )
 
 
-def _slowdown(pairs: Pairs, first: inference.Ratio, fresh: inference.Ratio, p_value: float, confirmed: bool) -> Finding:
-    base, head = (_duration(statistics.median_high(times)) for times in pairs.times())
-    what = "a sequence of inserts" if pairs.benchmark.sample == "sequence" else "a burst"
+def _slowdown(
+    pairs: Pairs, first: inference.Ratio, fresh: inference.Ratio, p_value: float, confirmed: bool, why: str = ""
+) -> Finding:
+    unit = pairs.benchmark.unit or "seconds"
+    base, head = (in_words(statistics.median_high(times), unit) for times in pairs.times())
+    more = f"{100 * (fresh.factor - 1):.1f}%"
     return Finding(
         kind="time",
         benchmark=pairs.benchmark.name,
@@ -87,13 +94,36 @@ def _slowdown(pairs: Pairs, first: inference.Ratio, fresh: inference.Ratio, p_va
         change=_percent(fresh.factor),
         evidence=f"{first.count} pairs ({_percent(first.factor)}), and {fresh.count} fresh ones, p = {p_value:.2g}",
         confirmed=confirmed,
-        cause=f"{what} takes {100 * (fresh.factor - 1):.1f}% longer",
+        cause=(f"it takes {more} longer" if unit == "seconds" else f"{more} more {unit}") + (why and f": {why}"),
         interval=f"{_percent(fresh.low)} to {_percent(fresh.high)}",
     )
 
 
-def _duration(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds >= 1 else f"{1000 * seconds:.2f} ms"
+def where_time_went(pairs: Pairs, profiles: tuple[Reply, Reply] | None) -> str:
+    """Say where head's time grew: by the parts that the samples tell, or by the functions that a profile does."""
+    if profiles is not None:
+        before, after = (reply.get("value", {}).get("functions", {}) for reply in profiles)
+    else:
+        before, after = (_spent(replies) for replies in (pairs.base, pairs.head))
+    return _grown(before, after) if before and after else ""
+
+
+def _spent(replies: list[Reply]) -> dict[str, float]:
+    """Return the median of each part that the samples tell."""
+    parts = [reply["value"]["spent"] for reply in replies if reply.get("value", {}).get("spent")]
+    return {name: statistics.median(one.get(name, 0.0) for one in parts) for name in (parts[0] if parts else ())}
+
+
+def _grown(base: dict[str, float], head: dict[str, float], most: int = 3) -> str:
+    """Return what grew most, of what makes at least a tenth of all growth."""
+    more = {name: seconds - base.get(name, 0.0) for name, seconds in head.items()}
+    total = sum(seconds for seconds in more.values() if seconds > 0)
+    largest = sorted(more, key=more.__getitem__, reverse=True)[:most]
+    return ", ".join(
+        f"{name} {in_words(base.get(name, 0.0))} → {in_words(head[name])}"
+        for name in largest
+        if more[name] > 0.1 * total
+    )
 
 
 def _percent(factor: float) -> str:

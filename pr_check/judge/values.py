@@ -97,7 +97,8 @@ def count(replies: list[Reply], *names: str) -> int:
 def why(replies: list[Reply]) -> str:
     """Say what failed, in words: rows by SQLite's error names, and whatever else is not right."""
     words = []
-    for name, what in (("lost", "lost without an error"), ("duplicated", "in the table more than once"),
+    for name, what in (("lost", "lost without an error"), ("altered", "in the table with another value"),
+                       ("duplicated", "in the table more than once"),
                        ("recovered", "in the table although their insert failed"), ("failed", "failed")):  # fmt: skip
         if rows := count(replies, name):
             errors = _errors(replies) if name == "failed" else ""

@@ -1,6 +1,6 @@
-"""Take samples of one side: ``python -I pr_check/sampler BENCHMARKS``, by the interpreter of that side's environment.
+"""Take samples of one side: ``python -s pr_check/sampler BENCHMARKS``, by the interpreter of that side's environment.
 
-Imports ``benchmarks`` from that folder, and ``sqlite_writes`` from the environment; neither is this tree's.
+Imports the benchmarks from that folder, and the project from the environment; neither is this tree's.
 """
 
 import sys
@@ -10,5 +10,5 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).parents[2])  # where this very code is, for as long as it is imported
     from pr_check.sampler.requests import serve
 
-    sys.path[0] = sys.argv[1]
-    serve()
+    del sys.path[0]
+    serve(sys.argv[1])

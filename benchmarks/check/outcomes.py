@@ -29,12 +29,20 @@ def copies_in(database: str) -> dict[str, int]:
 
 
 def counts(rows: Sequence[tuple[str]], returned: Sequence[bool], copies: dict[str, int]) -> Sample:
-    """Return what became of the rows, by who returned and what is in the table."""
+    """Return what became of the rows, by who returned and what is in the table.
+
+    An altered row is one that is not there as it was written, while another is that begins as it does.
+    """
+    written = {message for (message,) in rows}
+    strangers = {str(message)[:8] for message in copies if message not in written}
     found = [copies.get(message, 0) for (message,) in rows]
+    missing = [message[:8] for (message,), ok, count in zip(rows, returned, found) if ok and not count]
+    altered = sum(beginning in strangers for beginning in missing)
     return {
         "attempted": len(rows),
         "failed": returned.count(False),
-        "lost": sum(ok and not count for ok, count in zip(returned, found)),
+        "lost": len(missing) - altered,
+        "altered": altered,
         "recovered": sum(bool(count) and not ok for ok, count in zip(returned, found)),
         "duplicated": sum(count > 1 for count in found),
     }
