@@ -63,7 +63,7 @@ def _declared(one: dict[str, Any], sample: dict[str, Any]) -> Benchmark:
     name = f"{one['name']}({parameters})" if parameters else f"{one['name']}.{method}"
     rules = {fact: tuple(rule) for fact, *rule in one["rules"]}
     return Benchmark(
-        name, "declared_sample", arguments, float(sample.get("deadline", 30.0)), group=one["name"], rules=rules
+        name, "declared_sample", arguments, float(sample.get("deadline", 30.0)), one["name"], "", one["module"], rules
     )
 
 
@@ -89,7 +89,9 @@ def _with_parameters(one: dict[str, Any], timeout: float) -> Iterator[Benchmark]
         }
         name = one["name"] + parameters
         # What counts as failed is asv's own timeout; beside it there is the time for setup_cache.
-        yield Benchmark(name, "run", arguments, float(one["timeout"] or timeout), one["name"], one["unit"] or "")
+        yield Benchmark(
+            name, "run", arguments, float(one["timeout"] or timeout), one["name"], one["unit"] or "", one["module"]
+        )
 
 
 def _spread(count: int) -> Iterator[int]:
@@ -146,8 +148,3 @@ def most_telling(candidates: Iterable[Pairs], touched: set[str]) -> list[Pairs]:
 def _telling(pairs: Pairs) -> tuple[bool, float]:
     seconds = pairs.seconds_each
     return seconds > SECONDS, seconds if seconds > SECONDS else -seconds
-
-
-def seconds_to_decide(pairs: Pairs, count: int = USUAL_PAIRS) -> float:
-    """Return about how long it takes to decide a benchmark."""
-    return count * pairs.seconds_each

@@ -10,7 +10,8 @@ from typing import Any
 class Benchmark:
     """One benchmark with its parameters, by the name that it has in the suite, and how it is sampled.
 
-    group: what is judged together, its class or itself. unit: of its value. rules: of a class's own facts.
+    group: what is judged together, its class or itself. unit: of its value. module: what has to be imported for it.
+    rules: of a class's own facts.
     is_fresh: whether each sample needs an interpreter that has run nothing of this benchmark yet.
     """
 
@@ -20,6 +21,7 @@ class Benchmark:
     deadline: float = 30.0
     group: str = ""
     unit: str = ""
+    module: str = ""
     rules: dict[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     is_fresh: bool = False
 

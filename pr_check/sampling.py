@@ -13,20 +13,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from . import inference, rules
-from .choose import anew, most_telling, often, seconds_to_decide
+from .choose import USUAL_PAIRS, anew, most_telling, often
 from .errors import SetUpError
 from .evidence import Evidence, Pairs, has_failed
+from .side import LONGEST_START, Side
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterable
 
     from .plan import Benchmark, Plan
-    from .side import Side
 
-
-# Seconds that a new interpreter takes to import the benchmarks, before that is known.
-START = 0.6
 
 # Seconds that a benchmark has to end, when the time is nearly over.
 LEAST = 5.0
@@ -64,6 +61,7 @@ class Sampling:
         self._started = time.monotonic()
         self._timeouts = {"base": 0, "head": 0}
         self._round: list[Pairs] = []
+        self._loading: dict[str, float] = {}
         self._control = base.databases / "control"
 
     def run(self) -> Evidence:
@@ -104,8 +102,8 @@ class Sampling:
             self.progress("facts", 0.0)
 
     def _add_both_at_once(self, pairs: Pairs, deadline: float) -> None:
-        started = time.monotonic()
         self._prepare(pairs.benchmark)
+        started = time.monotonic()
         for side in (self.base, self.head):
             side.send(pairs.benchmark.sample, pairs.benchmark.arguments)
         until = time.monotonic() + deadline
@@ -119,10 +117,15 @@ class Sampling:
 
     def _prepare(self, benchmark: Benchmark) -> None:
         """Have both samplers there, started at the same time, before one of them takes a sample."""
-        for side in (self.base, self.head):
+        started = time.monotonic()
+        sides = (self.base, self.head)
+        for side in sides:
             side.prepare(benchmark.name if benchmark.is_fresh else "")
-        for side in (self.base, self.head):
-            side.await_start()
+        loading = [side for side in sides if side.load(benchmark.module)]
+        for side in loading:
+            side.receive(time.monotonic() + LONGEST_START)
+        if loading:
+            self._loading[benchmark.module] = time.monotonic() - started
 
     def sample_failures(self, until: float) -> None:
         """Take bursts of many workers, in turns, the cheapest first, so often as there is time for."""
@@ -183,7 +186,7 @@ class Sampling:
             self.evidence.touched.add(benchmark.group)
         if len(values) < 2 or not is_timed:
             return
-        often_sampled = Pairs(often(pairs), expected=pairs.seconds + START)
+        often_sampled = Pairs(often(pairs), expected=pairs.seconds)
         if all(value.get("seconds") for value in values):
             self.evidence.candidates.append(often_sampled)
         elif values[0] != values[1]:
@@ -213,13 +216,17 @@ class Sampling:
         candidates = [*(one for one in declared if one.base), *self.evidence.candidates]
         left = until - time.monotonic()
         chosen: list[Pairs] = []
+        loaded: set[str] = set()
         for pairs in most_telling(candidates, touched):
-            needed = seconds_to_decide(pairs, self.plan.looks[0] - len(pairs.base))
+            one, more = pairs.benchmark, self.plan.looks[0] - len(pairs.base)
+            loading = self._loading.get(one.module, 0.0) if one.is_fresh and one.module not in loaded else 0.0
+            needed = more * (pairs.seconds_each + loading)
             if needed <= left or not chosen:
                 chosen.append(pairs)
+                loaded |= {one.module} if one.is_fresh else set()
                 left -= needed
             else:
-                self.evidence.needed += seconds_to_decide(pairs)
+                self.evidence.needed += USUAL_PAIRS * (pairs.seconds_each + loading)
                 self.evidence.left_out.setdefault(pairs.benchmark.shown, UNTIMED)
         self.evidence.left_out |= {pairs.benchmark.name: UNTIMED for pairs in declared if not pairs.base}
         for pairs in chosen:
@@ -248,7 +255,12 @@ class Sampling:
         self._round = [pairs for pairs in self._round if pairs in undecided]
         if not self._round:
             few = [pairs for pairs in undecided if len(pairs.base) < self.plan.fewest_pairs]
-            self._round = few[: self.plan.at_a_time] or list(undecided)
+            # A new interpreter imports a module once for all of a round that are in it.
+            is_fresh = bool(few) and few[0].benchmark.is_fresh
+            together = (
+                [pairs for pairs in few if pairs.benchmark.module == few[0].benchmark.module] if is_fresh else few
+            )
+            self._round = together[: self.plan.at_a_time * (1 + 2 * is_fresh)] or list(undecided)
             self.order.shuffle(self._round)
         return self._round.pop()
 
@@ -300,9 +312,9 @@ class Sampling:
 
     def add_pair(self, pairs: Pairs) -> None:
         """Take one more sample of each side, in random order; one of several parts part by part, each in new order."""
-        started = time.monotonic()
         benchmark = pairs.benchmark
         self._prepare(benchmark)
+        started = time.monotonic()
         sides = [(self.base, pairs.base), (self.head, pairs.head)]
         self.order.shuffle(sides)
         for side, replies in sides:

@@ -25,7 +25,7 @@ Reply = dict[str, Any]
 _SAMPLER = Path(__file__).with_name("sampler")
 _MARK = "PR_CHECK_MARK"
 
-# Seconds for a sampler to import the benchmarks.
+# Seconds for a sampler to start, or to import a module of benchmarks.
 LONGEST_START = 120.0
 
 
@@ -72,10 +72,19 @@ class Side:
         self._seen |= {fresh} - {""}
 
     def await_start(self) -> None:
-        """Wait until the sampler has imported the benchmarks, so that it takes no time from anybody's sample."""
+        """Wait until the sampler is there, so that its start takes no time from anybody's sample."""
         if self._process is not None and not self._is_ready:
             self._written = time.monotonic()
             self._is_ready = "ready" in self.receive(self._written + LONGEST_START)
+
+    def load(self, module: str) -> bool:
+        """Have the sampler import a module of benchmarks; say whether there is a reply to wait for."""
+        self.await_start()
+        if module in self._seen or self._process is None:
+            return False
+        self._seen.add(module)
+        self._write(json.dumps({"sample": "load", "arguments": {"module": module}}).encode() + b"\n")
+        return True
 
     def send(self, sample: str, arguments: dict[str, Any]) -> None:
         """Ask for a sample, to be received later."""

@@ -23,7 +23,7 @@ from .pr_check_cells import BURST, PLAN, cell
 def found(name: str, *params: list[str]) -> dict[str, Any]:
     """A benchmark as a sampler tells it."""
     return {"name": name, "type": "time", "unit": "seconds", "version": "1", "params": list(params), "timeout": None,
-            "setup_cache_key": None}  # fmt: skip
+            "setup_cache_key": None, "module": "b.m"}  # fmt: skip
 
 
 def planned(*benchmarks: dict[str, Any], declared: tuple[dict[str, Any], ...] = (), only: str = "") -> Plan:
@@ -49,7 +49,7 @@ def test_nothing_of_this_suite_is_missing() -> None:
 @pytest.mark.parametrize("wrong", [{"kind": "guess", "method": "x", "params": []}, {"kind": "time", "params": []}])
 def test_a_wrong_declaration_is_named(wrong: dict[str, Any]) -> None:
     with pytest.raises(SetUpError, match=r"check_samples of m.A, number 1: KeyError"):
-        planned(declared=({"name": "m.A", "samples": [wrong], "rules": []},))
+        planned(declared=({"name": "m.A", "module": "b.m", "samples": [wrong], "rules": []},))
 
 
 def test_what_the_change_can_touch_comes_first_and_of_its_parameters_the_most_telling() -> None:

@@ -369,8 +369,9 @@ class Pretended:
     def prepare(self, _fresh: str) -> None:
         """It is there."""
 
-    def await_start(self) -> None:
-        """It is."""
+    def load(self, _module: str) -> bool:
+        """It needs nothing."""
+        return False
 
     def ask(self, _sample: str, _arguments: dict[str, Any], _deadline: float) -> Reply:
         """A drawn answer."""

@@ -42,6 +42,9 @@ def serve(root: str) -> None:
     for line in requests:
         if line.strip():  # else the sample that was to go on is no more
             request = json.loads(line)
+            if request["sample"] == "load":  # here, so that the samples' processes have it
+                _write(replies, {"loaded": suite.load(**request["arguments"])})
+                continue
             reply = _take_in_a_new_process(suite, request, replies)
             clear(request["arguments"].get("folder", ""))
             _write(replies, reply)

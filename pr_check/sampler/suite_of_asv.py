@@ -48,36 +48,51 @@ def end_of(text: str) -> str:
 
 
 class Suite:
-    """The benchmarks of a folder, each of its modules imported if it can be; ``broken`` says why it cannot."""
+    """The benchmarks of a folder. Importing all of them may take long, so each module is loaded when it is needed."""
 
     def __init__(self, root: str) -> None:
-        self.root, self.broken = root, dict[str, str]()
+        self.root = root
         update_sys_path(root)
-        random.seed(SEED)  # both sides make the same graphs, or whatever a suite draws
-        names = [os.path.basename(root)]
-        while names:
-            name = names.pop()
-            try:
-                module = importlib.import_module(name)
-            except BaseException:
-                self.broken[name] = end_of(traceback.format_exc())
-            else:
-                names += [one.name for one in pkgutil.iter_modules(getattr(module, "__path__", ()), f"{name}.")]
-        random.seed(SEED)
+
+    def load(self, module: str) -> str:
+        """Import a module, and draw the same numbers in it on both sides; return why it cannot be imported."""
+        random.seed(SEED)  # for the graphs, or whatever a suite makes
+        try:
+            importlib.import_module(module)
+        except BaseException:
+            return end_of(traceback.format_exc())
         if "numpy" in sys.modules:
             sys.modules["numpy"].random.seed(SEED)
+        return ""
+
+    def _broken(self) -> dict[str, str]:
+        """Import every module; return why, of those that cannot be imported."""
+        broken = {}
+        names = [os.path.basename(self.root)]
+        while names:
+            name = names.pop()
+            if error := self.load(name):
+                broken[name] = error
+            else:
+                path = getattr(sys.modules[name], "__path__", ())
+                names += [one.name for one in pkgutil.iter_modules(path, f"{name}.")]
+        return broken
 
     def identity(self) -> Sample:
         """Return what is measured, with what, and which benchmarks there are, as asv finds them and as they declare."""
         attributes = ("name", "type", "unit", "version", "params", "timeout", "setup_cache_key")
+        broken = self._broken()
         with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):  # asv_runner says again what is broken
             found = list(disc_benchmarks(self.root, ignore_import_errors=True))
         return {
             "python": platform.python_version(),
             "sqlite": sqlite3.sqlite_version,
             "installed": dict(installed()),
-            "broken": self.broken,
-            "benchmarks": [{name: getattr(one, name, None) for name in attributes} for one in found],
+            "broken": broken,
+            "benchmarks": [
+                {**{name: getattr(one, name, None) for name in attributes}, "module": one._attr_sources[-1].__name__}
+                for one in found
+            ],
             "declared": list(self.declared()),
         }
 
@@ -89,7 +104,12 @@ class Suite:
                 samples = getattr(kind, "check_samples", None) if inspect.isclass(kind) else None
                 if samples and not name.startswith("_") and kind.__module__ == module_name:
                     rules = getattr(kind, "check_rules", ())
-                    yield {"name": f"{module_name[len(package) + 1 :]}.{name}", "samples": samples, "rules": rules}
+                    yield {
+                        "name": f"{module_name[len(package) + 1 :]}.{name}",
+                        "module": module_name,
+                        "samples": samples,
+                        "rules": rules,
+                    }
 
     def declared_sample(
         self, benchmark: str, method: str, parameters: list[Any], named: dict[str, Any]
