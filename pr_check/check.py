@@ -24,13 +24,12 @@ from .judge import import_failure, judge_evidence
 from .plan import PLAN, Plan
 from .report import CheckReport
 from .sampling import Sampling
+from .side import LONGEST_START, Reply, Side
 from .suite import Suite, find_suite
 from .workplace import built_sides, workplace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-    from .side import Side
 
 TIME_LIMIT = 540.0
 
@@ -155,7 +154,13 @@ def identify(before: Side, base: Side, head: Side) -> tuple[dict[str, Any], dict
 
     ``SetUpError`` if the base cannot be sampled, or the two have not the same Python and SQLite.
     """
-    own, base_is, head_is = (_identity(side) for side in (before, base, head))
+    sides = (before, base, head)
+    for side in sides:  # at the same time: a suite may take long to be imported
+        side.prepare()
+    for side in sides:
+        side.send("identity", {})
+    until = time.monotonic() + LONGEST_START
+    own, base_is, head_is = (_identity(side, side.receive(until)) for side in sides)
     if "benchmarks" not in base_is and ("benchmarks" in head_is or "benchmarks" not in own):
         what = "the head's benchmarks beside the base" if "benchmarks" in own else "the base"
         raise SetUpError(f"{what} cannot be sampled: {base_is['reason'].splitlines()[-1]}")
@@ -170,13 +175,13 @@ def identify(before: Side, base: Side, head: Side) -> tuple[dict[str, Any], dict
     return own, base_is, head_is
 
 
-def _identity(side: Side) -> dict[str, Any]:
-    """Ask a side who it is, and once more if it does not say: a process may have been killed for want of memory."""
-    for _ in range(2):
-        reply = side.ask("identity", {}, 120.0)
-        found: dict[str, Any] = reply.get("value") or {}
-        if found.get("benchmarks") or found.get("declared"):
-            return found
+def _identity(side: Side, reply: Reply) -> dict[str, Any]:
+    """Return who a side says it is; ask once more if it does not: a process may have been killed for want of memory."""
+    if "value" not in reply:
+        reply = side.ask("identity", {}, LONGEST_START)
+    found: dict[str, Any] = reply.get("value") or {}
+    if found.get("benchmarks") or found.get("declared"):
+        return found
     broken = found.get("broken", {})
     reason = str(next(iter(broken.values()), "") or reply.get("error") or "it has no benchmarks")
     return {"reason": reason, **{name: found[name] for name in ("python", "sqlite", "installed") if name in found}}

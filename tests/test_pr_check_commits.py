@@ -206,7 +206,8 @@ def test_a_head_without_a_commit_in_common_is_told_so(repository: Path) -> None:
 
 
 def test_environments_that_differ_are_not_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def identity(side: Side) -> dict[str, Any]:
+    def identity(side: Side, _reply: dict[str, Any]) -> dict[str, Any]:
+        side.end()
         return {"python": "3.12.9" if side.name == "head" else "3.12.1", "sqlite": "3.40.1", "benchmarks": []}
 
     monkeypatch.setattr("pr_check.check._identity", identity)
@@ -220,7 +221,7 @@ def test_environments_that_differ_are_not_compared(tmp_path: Path, monkeypatch: 
 def test_benchmarks_that_the_base_does_not_suit_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fine = {"python": "3.12.1", "sqlite": "3.40.1", "benchmarks": []}
     known = {"before": fine, "base": {"reason": "Traceback\nImportError: no such name"}, "head": fine}
-    monkeypatch.setattr("pr_check.check._identity", lambda side: known[side.name])
+    monkeypatch.setattr("pr_check.check._identity", lambda side, _reply: side.end() or known[side.name])
     sides = [Side(name, sys.executable, tmp_path, tmp_path, {}) for name in known]
     with pytest.raises(
         SetUpError, match="head's benchmarks beside the base cannot be sampled: ImportError: no such name"
