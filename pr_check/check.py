@@ -139,7 +139,8 @@ def _measure(
             report.judgement = import_failure(head["reason"])
         else:
             chosen = choose(head, plan, suite.timeout)
-            sampling = Sampling(sides[1], sides[2], chosen, order, until, before=sides[0],
+            own = sides[0] if _touches_suite(suite, comparison) else None
+            sampling = Sampling(sides[1], sides[2], chosen, order, until, before=own,
                                 touches=touching(comparison), is_never_judged=suite.is_never_judged)  # fmt: skip
             evidence = _sample(sampling, console)
             report.judgement = judge_evidence(evidence, accepted, sampling.plan)

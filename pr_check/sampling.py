@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from .plan import Benchmark, Plan
+    from .side import Reply
 
 
 # Seconds that a benchmark has to end, when the time is nearly over.
@@ -38,6 +39,7 @@ class HeadHangsError(Exception):
 class Sampling:
     """One check's sampling: two sides, a plan, a seeded order, and when to end, as ``time.monotonic`` has it.
 
+    before: the base with its own benchmarks, if they are not the head's.
     touches: says whether a change can touch a benchmark that executes these files.
     is_never_judged: says so of a benchmark's name; it is run once all the same.
     """
@@ -178,9 +180,8 @@ class Sampling:
         """Keep it; ask the base's own benchmarks where both fail; note what the change can touch, and what differs."""
         benchmark, replies = pairs.benchmark, (pairs.base[0], pairs.head[0])
         self.evidence.once.append(pairs)
-        if all(map(has_failed, replies)) and self.before is not None:
-            again = anew(benchmark)
-            self.evidence.before[benchmark.name] = self.before.ask(again.sample, again.arguments, again.deadline)
+        if all(map(has_failed, replies)):
+            self.evidence.before[benchmark.name] = self._ask_before(benchmark) if self.before else replies[0]
         values = [reply["value"] for reply in replies if "value" in reply]
         if self.touches({file for value in values for file in value.pop("files", ())}):
             self.evidence.touched.add(benchmark.group)
@@ -191,6 +192,14 @@ class Sampling:
             self.evidence.candidates.append(often_sampled)
         elif values[0] != values[1]:
             self._sample_value(often_sampled)
+
+    def _ask_before(self, benchmark: Benchmark) -> Reply:
+        """Return what the base's own benchmarks say."""
+        assert self.before is not None  # noqa: S101
+        if self.before.load(benchmark.module):
+            self.before.receive(time.monotonic() + LONGEST_START)
+        again = anew(benchmark)
+        return self.before.ask(again.sample, again.arguments, again.deadline)
 
     def _sample_value(self, pairs: Pairs) -> None:
         """Take a tracked value that differs until it is plain that it varies, or that it does not."""
