@@ -35,7 +35,7 @@ BENCHMARKS = {"few": "burst.Burst(8, 'queued')", "many": "burst.Burst(100, 'queu
 EARLIER = " by earlier rules"
 
 # The files that hold the rules of the check, and how our suite wants to be sampled.
-RULES = (*(f"pr_check/{name}.py" for name in ("plan", "choose", "inference", "rules", "evidence", "sampling")),
+RULES = (*(f"pr_check/{name}.py" for name in ("plan", "choose", "inference", "rules", "evidence", "sampling", "turns")),
          "pr_check/judge/*.py", "pr_check/sampler/*.py", "benchmarks/check/*.py", "benchmarks/promises.py")  # fmt: skip
 
 

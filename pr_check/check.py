@@ -138,7 +138,7 @@ def _measure(
         elif "benchmarks" not in head:
             report.judgement = import_failure(head["reason"])
         else:
-            chosen = choose(head, plan, suite.timeout)
+            chosen = choose(head, plan, suite.timeout, comparison.measurable)
             own = sides[0] if _touches_suite(suite, comparison) else None
             sampling = Sampling(sides[1], sides[2], chosen, order, until, before=own,
                                 touches=touching(comparison), is_never_judged=suite.is_never_judged)  # fmt: skip

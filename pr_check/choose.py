@@ -30,10 +30,11 @@ USUAL_PAIRS = 24
 KINDS = ("time", "failure", "facts")
 
 
-def choose(identity: dict[str, Any], plan: Plan, timeout: float) -> Plan:
+def choose(identity: dict[str, Any], plan: Plan, timeout: float, changed: Iterable[str] = ()) -> Plan:
     """Return the plan with all that these benchmarks allow; ``SetUpError`` for a declaration that is wrong.
 
-    identity: what a sampler says of them. timeout: asv's own, for a benchmark that has none.
+    identity: what a sampler says of them. timeout: asv's own, for a benchmark that has none. changed: the names of
+    files, whose words say which benchmarks to run first: what these execute is not known before.
     """
     found: dict[str, list[Benchmark]] = {kind: [] for kind in KINDS}
     for one in identity["declared"]:
@@ -42,7 +43,9 @@ def choose(identity: dict[str, Any], plan: Plan, timeout: float) -> Plan:
                 found[sample["kind"]].append(_declared(one, sample))
             except (KeyError, TypeError) as error:
                 raise SetUpError(f"check_samples of {one['name']}, number {place + 1}: {error!r}") from None
-    found["once"] = list(_once(identity["benchmarks"], timeout))
+    words = {word for name in changed for word in re.findall(r"[a-z]{4,}", "/".join(name.lower().split("/")[-2:]))}
+    first = sorted(identity["benchmarks"], key=lambda one: -sum(word in one["name"].lower() for word in words))
+    found["once"] = list(_once(first, timeout))
     times, failures, facts, once = (
         tuple(one for one in found[kind] if re.search(plan.only, one.name)) for kind in (*KINDS, "once")
     )

@@ -6,7 +6,6 @@ confirmation never share a sample.
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -14,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from . import inference, rules
 from .choose import USUAL_PAIRS, anew, most_telling, often
-from .errors import SetUpError
 from .evidence import Evidence, Pairs, has_failed
 from .side import LONGEST_START, Side
+from .turns import HeadHangsError, Turns
 
 if TYPE_CHECKING:
     import random
@@ -32,11 +31,7 @@ LEAST = 5.0
 UNTIMED = "there was no time to time it"
 
 
-class HeadHangsError(Exception):
-    """Samples of the head do not end, and there is no point in waiting for more of them."""
-
-
-class Sampling:
+class Sampling(Turns):
     """One check's sampling: two sides, a plan, a seeded order, and when to end, as ``time.monotonic`` has it.
 
     before: the base with its own benchmarks, if they are not the head's.
@@ -56,15 +51,10 @@ class Sampling:
         touches: Callable[[Iterable[str]], bool] = lambda _files: True,
         is_never_judged: Callable[[str], bool] = lambda _name: False,
     ) -> None:
-        self.base, self.head, self.plan, self.order, self.until = base, head, plan, order, until
-        self.before, self.touches, self.is_never_judged = before, touches, is_never_judged
-        self.progress: Callable[[str, float], None] = lambda _what, _done: None
-        self.evidence = Evidence()
+        super().__init__(base, head, plan, order)
+        self.until, self.before, self.touches, self.is_never_judged = until, before, touches, is_never_judged
         self._started = time.monotonic()
-        self._timeouts = {"base": 0, "head": 0}
         self._round: list[Pairs] = []
-        self._loading: dict[str, float] = {}
-        self._control = base.databases / "control"
 
     def run(self) -> Evidence:
         """Take everything, the strongest evidence first; then anew what is flagged."""
@@ -95,39 +85,13 @@ class Sampling:
         for benchmark in self.plan.facts:
             pairs = Pairs(benchmark)
             self.evidence.facts.append(pairs)
-            self._add_facts(pairs)
+            self.add_facts(pairs)
             # Is it the same every time, on each side? And where neither ended, does it hang?
             if pairs.base[0] != pairs.head[0] or "timed out" in pairs.base[0]:
-                self._add_facts(pairs)
+                self.add_facts(pairs)
                 while not rules.is_known(pairs) and len(pairs.base) < self.plan.varying:
-                    self._add_facts(pairs)
+                    self.add_facts(pairs)
             self.progress("facts", 0.0)
-
-    def _add_both_at_once(self, pairs: Pairs, deadline: float) -> None:
-        self._prepare(pairs.benchmark)
-        started = time.monotonic()
-        for side in (self.base, self.head):
-            side.send(pairs.benchmark.sample, pairs.benchmark.arguments)
-        until = time.monotonic() + deadline
-        pairs.base.append(self.base.receive(until))
-        pairs.head.append(self.head.receive(until))
-        pairs.seconds += time.monotonic() - started
-
-    def _add_facts(self, pairs: Pairs) -> None:
-        self._add_both_at_once(pairs, pairs.benchmark.deadline)
-        self._stop_if_it_hangs(pairs)
-
-    def _prepare(self, benchmark: Benchmark) -> None:
-        """Have both samplers there, started at the same time, before one of them takes a sample."""
-        started = time.monotonic()
-        sides = (self.base, self.head)
-        for side in sides:
-            side.prepare(benchmark.name if benchmark.is_fresh else "")
-        loading = [side for side in sides if side.load(benchmark.module)]
-        for side in loading:
-            side.receive(time.monotonic() + LONGEST_START)
-        if loading:
-            self._loading[benchmark.module] = time.monotonic() - started
 
     def sample_failures(self, until: float) -> None:
         """Take bursts of many workers, in turns, the cheapest first, so often as there is time for."""
@@ -163,14 +127,14 @@ class Sampling:
     def _run_once(self, benchmark: Benchmark, left: float) -> Pairs | None:
         """Return a pair of it, or nothing if neither side ends in the time that is left or allowed."""
         pairs = Pairs(benchmark)
-        self._add_both_at_once(pairs, min(benchmark.deadline, left))
+        self.add_both_at_once(pairs, min(benchmark.deadline, left))
         hangs = ["timed out" in reply for reply in (pairs.base[0], pairs.head[0])]
         if any(hangs) and left < benchmark.deadline:
             self.evidence.left_out[benchmark.group] = f"it did not end in the {left:.0f} s that were left"
             self.evidence.needed += 2 * benchmark.deadline
             return None
         if hangs == [False, True]:
-            self._stop_if_it_hangs(pairs)
+            self.stop_if_it_hangs(pairs)
         elif hangs[0]:
             self.evidence.left_out[benchmark.group] = f"it does not end within {benchmark.deadline:.0f} s on the base"
             return None
@@ -228,7 +192,7 @@ class Sampling:
         loaded: set[str] = set()
         for pairs in most_telling(candidates, touched):
             one, more = pairs.benchmark, self.plan.looks[0] - len(pairs.base)
-            loading = self._loading.get(one.module, 0.0) if one.is_fresh and one.module not in loaded else 0.0
+            loading = self.loading.get(one.module, 0.0) if one.is_fresh and one.module not in loaded else 0.0
             needed = more * (pairs.seconds_each + loading)
             if needed <= left or not chosen:
                 chosen.append(pairs)
@@ -250,7 +214,7 @@ class Sampling:
         while undecided and time.monotonic() < until:
             pairs = self._draw(undecided)
             self.add_pair(pairs)
-            self._measure_control()
+            self.measure_control()
             self.progress("times", 1 - len(undecided) / len(self.evidence.times))
             is_decided = len(pairs.base) in self.plan.looks and self._is_decided(pairs)
             is_impossible = any("not possible" in reply for reply in (pairs.base[-1], pairs.head[-1]))
@@ -318,41 +282,3 @@ class Sampling:
                 return
             self.add_pair(fresh)
             self.progress("confirmation", 0.0)
-
-    def add_pair(self, pairs: Pairs) -> None:
-        """Take one more sample of each side, in random order; one of several parts part by part, each in new order."""
-        benchmark = pairs.benchmark
-        self._prepare(benchmark)
-        started = time.monotonic()
-        sides = [(self.base, pairs.base), (self.head, pairs.head)]
-        self.order.shuffle(sides)
-        for side, replies in sides:
-            replies.append(side.ask(benchmark.sample, benchmark.arguments, benchmark.deadline))
-        while any("waits" in replies[-1] for _, replies in sides):
-            self.order.shuffle(sides)
-            for side, replies in sides:
-                if "waits" in replies[-1]:
-                    replies[-1] = side.go_on(benchmark.deadline)
-        self._stop_if_it_hangs(pairs)
-        pairs.seconds += time.monotonic() - started
-
-    def _stop_if_it_hangs(self, pairs: Pairs) -> None:
-        """Stop soon: on the base there is nothing to compare with, and on the head nothing more to find out."""
-        if pairs.base[-1].get("timed out"):
-            self._timeouts["base"] += 1
-        elif pairs.head[-1].get("timed out"):
-            self._timeouts["head"] += 1
-        if self._timeouts["base"] >= self.plan.most_timeouts:
-            raise SetUpError(f"{pairs.benchmark.name} hangs on the base: {pairs.base[-1]['error']}")
-        if self._timeouts["head"] >= self.plan.most_timeouts:
-            self.evidence.hangs = pairs
-            raise HeadHangsError
-
-    def _measure_control(self) -> None:
-        """Do the same work every time, of processor and disk, that no commit has a part in."""
-        started = time.monotonic()
-        sum(range(50_000))
-        with self._control.open("wb") as file:
-            file.write(bytes(4096))
-            os.fdatasync(file.fileno()) if hasattr(os, "fdatasync") else os.fsync(file.fileno())
-        self.evidence.control.append(time.monotonic() - started)

@@ -36,6 +36,14 @@ def test_every_benchmark_has_its_turn_before_one_has_a_second() -> None:
     assert [one.name for one in planned(found("m.A.time_a"), found("m.time_b"), only="b$").once] == ["m.time_b"]
 
 
+def test_a_benchmark_named_like_a_changed_file_runs_first() -> None:
+    """What the others execute is only known once they have run."""
+    benchmarks = (found("a.time_shortest_path"), found("b.Harmonic.time_centrality"))
+    identity = {"benchmarks": benchmarks, "declared": ()}
+    plan = choose(identity, EMPTY, 60.0, ["networkx/algorithms/centrality/harmonic.py"])
+    assert plan.once[0].name == "b.Harmonic.time_centrality"
+
+
 def test_nothing_of_this_suite_is_missing() -> None:
     """No list stands beside it: all that asv finds is run, and classes are judged by that or by their own way."""
     modules = {path.stem for path in (PROJECT / "benchmarks").glob("*.py")} - {"__init__", "common", "promises"}

@@ -23,8 +23,9 @@ from experiments.laboratory import WRITERS
 from pr_check.errors import SetUpError
 from pr_check.evidence import WRONG_ROWS, Pairs, has_failed
 from pr_check.judge import judge_evidence
-from pr_check.sampling import HeadHangsError, Sampling
+from pr_check.sampling import Sampling
 from pr_check.side import Side
+from pr_check.turns import HeadHangsError
 
 from .conftest import PROJECT, READS_PROC, wait_until
 from .pr_check_cells import BURST, COST, PLAN, PROMISE, cell
