@@ -40,7 +40,7 @@ class InsertCost(_Reports):
 
     # The check takes all of them at once, and says which statements came or went.
     check_samples = tuple(
-        {"kind": "facts", "method": "check_cost", "params": [name, "disk"]} for name in USUAL_SETTINGS
+        {"kind": "facts", "method": "check_cost", "params": [name, "disk"], "deadline": 60} for name in USUAL_SETTINGS
     )
     check_rules = (
         ("bytes_written", "cost", "byte written per row"),

@@ -109,6 +109,7 @@ class Evidence:
     candidates: what has run and can be timed. touched: the groups that execute changed files. left_out: what was not
     judged, and why, by name. needed: about how many seconds more it takes to judge that too.
 
+    is_head_broken: whether nothing runs on the head.
     hangs: what did not end on the head, so that sampling stopped. flagged: the names of what seemed slower.
     cut_short: of what there was no time to sample often enough when it was looked at again.
     control: the seconds of the same work, again and again. durations: of each phase, in seconds.
@@ -127,6 +128,7 @@ class Evidence:
     touched: set[str] = field(default_factory=set)
     left_out: dict[str, str] = field(default_factory=dict)
     needed: float = 0.0
+    is_head_broken: bool = False
     hangs: Pairs | None = None
     flagged: list[str] = field(default_factory=list)
     cut_short: set[str] = field(default_factory=set)

@@ -62,10 +62,14 @@ class Sampling(Turns):
         with suppress(HeadHangsError):  # that is in the evidence
             self.sample_facts()
             self._note_duration("facts")
+            if self._is_head_broken():
+                return self.evidence
             self.sample_failures(time.monotonic() + plan.big_bursts * limit)
             self._note_duration("bursts of many workers")
             self.sample_once(time.monotonic() + max(plan.once_each * limit, plan.least_seconds))
             self._note_duration("each once")
+            if self._is_head_broken():
+                return self.evidence
             least = time.monotonic() + plan.least_seconds
             until = max(self.until - plan.confirmation * limit, least)
             self.choose_times(until)
@@ -75,6 +79,15 @@ class Sampling(Turns):
             self.confirm()
             self._note_duration("confirmation")
         return self.evidence
+
+    def _is_head_broken(self) -> bool:
+        """Say whether nothing of the head runs that does on the base: there is no point in timing that."""
+        sampled = [*self.evidence.facts, *self.evidence.once]
+        works = [
+            [any("error" not in reply for reply in replies) for replies in (one.base, one.head)] for one in sampled
+        ]
+        self.evidence.is_head_broken = any(base for base, _ in works) and not any(head for _, head in works)
+        return self.evidence.is_head_broken
 
     def _note_duration(self, what: str) -> None:
         so_far = sum(self.evidence.durations.values())

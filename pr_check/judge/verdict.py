@@ -42,6 +42,8 @@ def judge_evidence(evidence: Evidence, accepted: Sequence[AcceptedCost], plan: P
 def _note_left_out(evidence: Evidence, judgement: Judgement, plan: Plan) -> int:
     """Say what was judged, what was not and what time that takes; return how many chosen times were not."""
     left_out = dict(evidence.left_out)
+    if evidence.is_head_broken:
+        judgement.notes.append("sampling ended, since nothing runs on the head: the rest was not compared")
     if evidence.hangs is not None:
         judgement.notes.append("sampling ended with the second sample that did not end: the rest was not compared")
     else:
