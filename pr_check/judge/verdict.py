@@ -52,9 +52,12 @@ def _note_left_out(evidence: Evidence, judgement: Judgement, plan: Plan) -> int:
         }
     shown = {pairs.benchmark.name: pairs for pairs in evidence.times}
     too_few = [timing for timing in judgement.timings if timing.pairs < plan.fewest_pairs]
+    judged = {shown[timing.benchmark].benchmark.shown for timing in judgement.timings if timing not in too_few}
     for timing in too_few:
         pairs = shown[timing.benchmark]
-        left_out[pairs.benchmark.shown] = f"{timing.pairs} pairs, too few to judge its time"
+        left_out[timing.benchmark if pairs.benchmark.shown in judged else pairs.benchmark.shown] = (
+            f"{timing.pairs} pairs, too few to judge its time"
+        )
         evidence.needed += (2 * plan.fewest_pairs - timing.pairs) * pairs.seconds_each
     every = {
         pairs.benchmark.shown
