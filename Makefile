@@ -101,6 +101,11 @@ check-pr: .venv/ready ## judge HEAD against BASE: is anything slower, costlier, 
 soak: .venv/ready ## write for half an hour under random faults, and check every row
 	$(BIN)/python -m experiments.soak $(or $(MINUTES),30) $(SEED)
 
+#: METRIC=… GOOD=…   blame: what got worse, as asv names it; a commit before; BAD=HEAD
+# From the environment, where make puts what it is given: a metric holds quotes.
+blame: .venv/ready ## find the commit that made METRIC worse
+	@$(BIN)/python -m pr_check.blame $(BLAME) -- "$$METRIC" "$$GOOD" "$${BAD:-HEAD}"
+
 test: .venv/ready ## run every check: linters, types, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

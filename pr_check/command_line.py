@@ -114,7 +114,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="of the order of the samples (random)")
     parser.add_argument(
         "--time-limit",
-        type=_seconds,
+        type=seconds,
         default=TIME_LIMIT,
         metavar="SECONDS",
         help=f"of the whole check ({TIME_LIMIT:g})",
@@ -123,14 +123,15 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """Return a time limit; ``ArgumentTypeError`` if it is none."""
     try:
-        seconds = float(text)
+        found = float(text)
     except ValueError:
-        seconds = math.nan
-    if not 1 <= seconds <= 86_400:
+        found = math.nan
+    if not 1 <= found <= 86_400:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 1 to 86400")
-    return seconds
+    return found
 
 
 def _count(text: str) -> int:

@@ -1,0 +1,1 @@
+"""Which commit made one metric worse: ``python -m pr_check.blame METRIC GOOD [BAD]``. Judges no pull request."""
