@@ -57,7 +57,7 @@ class Kind:
 
 KINDS = (
     Kind("failure: rows", "burst.Burst.track_failed_rows(50, 'grouped')", "an insert that raises"),
-    Kind("failure: lost rows", "burst.Burst.track_lost_rows(50, 'wal')", "a forgotten commit", broken=1),
+    Kind("failure: lost rows", "burst.Burst.track_lost_rows(50, 'wal')", "a rollback in place of the commit", broken=1),
     Kind(
         "failure: some rows",
         "transaction.ReadThenWrite.track_failed_rows('wal', 'immediate')",
