@@ -179,8 +179,10 @@ def compare_ends(
         is_positive = all(0 < value < math.inf for value in (*good, *bad))
         difference = (_compare_times if is_positive else _compare_events)(good, bad, show, is_last)
     if difference is None and is_last:
-        if len(good) < LOOKS[0]:
-            raise NothingToFindError(f"no time to tell GOOD from BAD: {_side_by_side(good, bad, show)}")
+        if len(good) < LOOKS[0] or _may_differ(good, bad):
+            raise NothingToFindError(
+                f"not sure whether GOOD and BAD differ, a longer time may tell: {_side_by_side(good, bad, show)}"
+            )
         raise NothingToFindError(f"no difference between GOOD and BAD: {_side_by_side(good, bad, show)}")
     return difference
 
@@ -227,6 +229,14 @@ def _compare_events(
     frequent = float(stats.beta.ppf(1 - _SIDE, after, count - after + 1))
     is_known_well = frequent - rare >= (after - before) / count / 2
     return Events(threshold, rare, frequent) if is_known_well or (is_last and frequent > rare) else None
+
+
+def _may_differ(good: Sequence[float], bad: Sequence[float]) -> bool:
+    """Say whether the times may be others, though not surely enough to blame anybody."""
+    if not all(0 < value < math.inf for value in (*good, *bad)):
+        return False
+    _, low, high = inference.hodges_lehmann(log_ratios(good, bad), inference.CONFIDENCE)
+    return low > 0 or high < 0
 
 
 def _side_by_side(good: Sequence[float], bad: Sequence[float], show: Callable[[float], str]) -> str:
