@@ -86,7 +86,8 @@ class BuiltBench:
                 side = Side(place, interpreter, self.suite.parent, self.folder / "databases", variables)
                 self._there[place] = wanted[place], side
         except SetUpError as error:
-            raise UnusableError(f"does not build: {str(error).partition('does not build: ')[2] or error}") from None
+            why = str(error).partition("does not build: ")[2].partition(" (all of it")[0]
+            raise UnusableError(f"does not build: {why or error}") from None
         finally:
             for build in builds.values():
                 build.process.terminate()  # all of them, before one is waited for

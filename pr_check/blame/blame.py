@@ -165,16 +165,12 @@ class Blame:
 
     def _judge(self, index: int) -> Verdict:
         """Install one commit, sample it until it is like GOOD or like BAD, and say so in a line."""
-        left = self.until - time.monotonic()
-        if left <= 0:
-            raise OutOfTimeError
+        self._stop_if_the_time_is_over()
         self.steps += 1
         commit, all_steps = self.history.commits[index], self.steps - 1 + self.search.steps_left
-        # Each step that is left has its share, and so has the confirmation; what one does not need is the others'.
-        until = time.monotonic() + left / (self.search.steps_left + 1)
         verdict: Verdict = "unknown"
         try:
-            found, said = self._sample_step(commit, until)
+            found, said = self._sample_step(commit)
             verdict = found or "unknown"
             if not found:
                 self.reasons[index] = said = f"not decided ({said})"
@@ -184,7 +180,12 @@ class Blame:
         self.say(f"{self.steps} of about {all_steps}: {commit}: {word}")
         return verdict
 
-    def _sample_step(self, commit: Commit, until: float) -> tuple[Verdict | None, str]:
+    def _stop_if_the_time_is_over(self) -> None:
+        if time.monotonic() > self.until:
+            raise OutOfTimeError
+
+    def _sample_step(self, commit: Commit) -> tuple[Verdict | None, str]:
+        """Sample one commit until it is decided: to leave it for another one would only take more time."""
         difference = self._difference
         assert difference is not None  # noqa: S101
         good = self.history.commits[0].hash
@@ -192,7 +193,8 @@ class Blame:
         reference: list[float] = []
         step: list[float] = []
         verdict = None
-        while verdict is None and len(step) < difference.most and (time.monotonic() < until or not step):
+        while verdict is None and len(step) < difference.most:
+            self._stop_if_the_time_is_over()
             self._sample_pair(reference, step, difference.is_paired)
             self.progress(f"{commit}: {len(step)} samples")
             verdict = difference.decide(reference, step)
@@ -207,8 +209,7 @@ class Blame:
         after: list[float] = []
         confirmed = None
         while confirmed is None and len(after) < difference.most:
-            if time.monotonic() > self.until:
-                raise OutOfTimeError
+            self._stop_if_the_time_is_over()
             self._sample_pair(before, after, True)
             self.progress(f"confirming {answer.bad}: {len(after)} samples")
             confirmed = difference.confirm(before, after)
