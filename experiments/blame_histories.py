@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING
 
 from pr_check.blame.bench import built_bench, find_benchmarks
 from pr_check.blame.metric import find_metric
-from pr_check.check import THIS_PYTHON
+from pr_check.build import THIS_PYTHON
 from pr_check.commits import git
+from pr_check.suite import find_suite
 
 from .bad_changes import MUTANTS
 from .laboratory import PLACES, PROJECT, WRITERS
@@ -137,8 +138,9 @@ def bad_change(clone: Path, kind: Kind) -> tuple[str, str, str]:
     if not kind.rows:
         mutant = BY_NAME[kind.change]
         return mutant.file, mutant.old, mutant.new
-    metric = find_metric(kind.metric, find_benchmarks(clone))
-    with built_bench(clone, THIS_PYTHON, metric) as bench:
+    suite = find_suite(clone / "asv.conf.json")
+    metric = find_metric(kind.metric, find_benchmarks(suite))
+    with built_bench(suite, THIS_PYTHON, metric) as bench:
         bench.put({"base": git(clone, "rev-parse", "HEAD")})
         samples = sorted(bench.sample("base").value for _ in range(9))
     old, new = PLACES[kind.change]

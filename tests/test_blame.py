@@ -257,9 +257,9 @@ def test_the_next_one_is_the_middle_of_the_largest_gap() -> None:
 def test_a_metric_is_found_whatever_a_shell_left_of_its_quotes(name: str) -> None:
     metric = find_metric(name, LISTED)
     assert metric.name == "burst.Burst.track_failed_rows(500, 'wal')"
-    assert metric.identifier == "burst.Burst.track_failed_rows-3"
+    assert (metric.benchmark, metric.index) == ("burst.Burst.track_failed_rows", 3)
     assert (metric.show(1200.0), metric.show(math.inf), METRIC.show(0.25)) == ("1,200 rows", "fails", "250.00 ms")
-    assert find_metric("cost.Library.track_sqlite_version", LISTED).identifier == "cost.Library.track_sqlite_version"
+    assert find_metric("cost.Library.track_sqlite_version", LISTED).index is None
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,10 @@ import pytest
 from experiments import blame_histories
 from experiments.bad_changes import MUTANTS
 from pr_check.blame.command_line import main
-from pr_check.blame.history import history_between, into_the_merge, repository_of
+from pr_check.blame.history import history_between, into_the_merge
 from pr_check.commits import git
 from pr_check.errors import SetUpError
+from pr_check.suite import find_suite
 
 from .conftest import PROJECT, READS_PROC, Living
 
@@ -138,6 +139,7 @@ def repository(tmp_path: Path) -> Path:
     folder = tmp_path / "repository"
     folder.mkdir()
     git(folder, "init", "-qb", "main")
+    (folder / "asv.conf.json").write_text('{"version": 1, "project": "p", "repo": "."}')
     commit(folder, "sqlite_writes/a.py", lambda _text: "1", "One")
     git(folder, "tag", "one")
     git(folder, "checkout", "-qb", "topic")
@@ -150,11 +152,14 @@ def repository(tmp_path: Path) -> Path:
 
 
 def test_the_history_is_the_line_of_first_parents_without_what_changes_only_words(repository: Path) -> None:
-    history = history_between(repository_of(repository), "one", "HEAD")
+    history = history_between(find_suite(repository / "asv.conf.json"), "one", "HEAD")
     assert [one.subject for one in history.commits] == ["One", "Merge the topic", 'Three "quoted" | words']
     assert (history.others, history.last) == (1, 2)
     good, bad = into_the_merge(repository, history.commits[1])
-    assert [one.subject for one in history_between(repository, good, bad).commits] == ["One", "Topic"]
+    assert [one.subject for one in history_between(find_suite(repository / "asv.conf.json"), good, bad).commits] == [
+        "One",
+        "Topic",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -172,13 +177,13 @@ def test_the_history_is_the_line_of_first_parents_without_what_changes_only_word
 )
 def test_commits_between_which_there_is_no_line_are_refused(good: str, bad: str, said: str, repository: Path) -> None:
     with pytest.raises(SetUpError, match=said):
-        history_between(repository, good, bad)
+        history_between(find_suite(repository / "asv.conf.json"), good, bad)
 
 
 def test_a_shallow_clone_is_refused(repository: Path, tmp_path: Path) -> None:
     git(tmp_path, "clone", "-q", "--depth", "1", repository.as_uri(), "shallow")
     with pytest.raises(SetUpError, match="shallow"):
-        repository_of(tmp_path / "shallow")
+        history_between(find_suite(tmp_path / "shallow" / "asv.conf.json"), "HEAD", "HEAD")
 
 
 @pytest.mark.parametrize(

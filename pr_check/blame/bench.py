@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
-
-from asv.config import Config
 
 from pr_check.build import Build
 from pr_check.errors import SetUpError
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-CONFIGURATION = "asv.conf.json"
+    from pr_check.suite import Suite
 
 Place = Literal["base", "head"]
 
@@ -65,10 +64,10 @@ class Bench(Protocol):
 
 
 class BuiltBench:
-    """Commits of a repository, built by asv's own code."""
+    """Commits of a repository, built by asv's own code, and a copy of the benchmarks."""
 
-    def __init__(self, root: Path, folder: Path, suite: Path, metric: Metric, python: str) -> None:
-        self.root, self.folder, self.suite, self.metric, self.python = root, folder, suite, metric, python
+    def __init__(self, suite: Suite, folder: Path, benchmarks: Path, metric: Metric, python: str) -> None:
+        self.suite, self.folder, self.benchmarks, self.metric, self.python = suite, folder, benchmarks, metric, python
         self._there: dict[Place, tuple[str, Side]] = {}
         self._slowest = 0.0
 
@@ -80,10 +79,12 @@ class BuiltBench:
             for place, commit in wanted.items():
                 if place in self._there:
                     self._there.pop(place)[1].end()
-                builds[place] = Build(place, self.root, self.folder / CONFIGURATION, self.python, commit, PLAN.building)
+                configuration = self.folder / self.suite.configuration.name
+                builds[place] = Build(place, self.suite, configuration, self.python, commit, PLAN.building)
             for place, build in builds.items():
                 interpreter, variables = build.wait()
-                side = Side(place, interpreter, self.suite.parent, self.folder / "databases", variables)
+                variables = {"ASV_CONF_DIR": str(self.suite.folder), **variables}
+                side = Side(place, interpreter, self.benchmarks, self.folder / "databases", variables)
                 self._there[place] = wanted[place], side
         except SetUpError as error:
             why = str(error).partition("does not build: ")[2].partition(" (all of it")[0]
@@ -98,10 +99,13 @@ class BuiltBench:
         """Take one sample, in a fresh process that has not more time than ten of the slowest so far."""
         longest = self.metric.timeout
         deadline = min(longest, 20 + 10 * self._slowest) if self._slowest else longest
-        reply = self._there[place][1].ask("metric", {"identifier": self.metric.identifier}, deadline)
-        if "value" in reply:
-            self._slowest = max(self._slowest, reply["value"]["took"])
-            return Observation(reply["value"]["result"])
+        asked: dict[str, object] = {"benchmark": self.metric.benchmark, "index": self.metric.index, "options": {}}
+        started = time.monotonic()
+        reply = self._there[place][1].ask("run", asked, deadline)
+        value = reply.get("value")
+        if value is not None:
+            self._slowest = max(self._slowest, time.monotonic() - started)
+            return Observation(value["seconds"] if "seconds" in value else value["tracked"])
         return Observation(error=reply.get("error", ""), not_possible=reply.get("not possible", ""))
 
     def end(self) -> None:
@@ -111,26 +115,20 @@ class BuiltBench:
 
 
 @contextmanager
-def built_bench(root: Path, python: str, metric: Metric) -> Iterator[BuiltBench]:
+def built_bench(suite: Suite, python: str, metric: Metric) -> Iterator[BuiltBench]:
     """Give a bench with the work tree's benchmarks and configuration as they are now; nothing is left of it."""
-    with workplace(root, PLAN) as folder:
-        shutil.copy(root / CONFIGURATION, folder / CONFIGURATION)
-        name = _benchmark_folder(root)
-        suite = folder / "suite" / name
-        shutil.copytree(root / name, suite, ignore=shutil.ignore_patterns("__pycache__"))
-        bench = BuiltBench(root, folder, suite, metric, python)
+    with workplace(suite.folder, PLAN) as folder:
+        shutil.copy(suite.configuration, folder / suite.configuration.name)
+        source = suite.folder / suite.benchmarks
+        benchmarks = folder / "suite" / source.name
+        shutil.copytree(source, benchmarks, ignore=shutil.ignore_patterns("__pycache__"))
+        bench = BuiltBench(suite, folder, benchmarks, metric, python)
         try:
             yield bench
         finally:
             bench.end()
 
 
-def find_benchmarks(root: Path) -> list[dict[str, object]]:
+def find_benchmarks(suite: Suite) -> list[dict[str, object]]:
     """Return what asv finds in the work tree's benchmarks."""
-    return list_benchmarks(root / _benchmark_folder(root))
-
-
-def _benchmark_folder(root: Path) -> str:
-    if not (root / CONFIGURATION).is_file():
-        raise SetUpError(f"{str(root)!r} has no {CONFIGURATION}")
-    return str(Config.load(str(root / CONFIGURATION)).benchmark_dir)
+    return list_benchmarks(suite.folder / suite.benchmarks)

@@ -16,16 +16,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from pr_check.check import THIS_PYTHON
+from pr_check.build import THIS_PYTHON
 from pr_check.command_line import seconds
 from pr_check.commits import GIT_VARIABLES
 from pr_check.errors import SetUpError
+from pr_check.suite import find_suite
 
 from .answer import NOTHING
 from .bench import built_bench, find_benchmarks
 from .blame import Blame
 from .difference import NothingToFindError
-from .history import history_between, repository_of
+from .history import history_between
 from .metric import find_metric
 
 TIME_LIMIT = 1800.0
@@ -57,10 +58,10 @@ def main(arguments: list[str]) -> int:
 
 
 def run(options: argparse.Namespace, started: list[Blame]) -> int:
-    """Find the commit in the current folder's repository, print how, and return the answer's status."""
-    root = repository_of(Path.cwd())
-    metric = find_metric(options.metric, find_benchmarks(root))
-    history = history_between(root, options.good, options.bad)
+    """Find the commit of the suite, print how, and return the answer's status."""
+    suite = find_suite(options.config)
+    metric = find_metric(options.metric, find_benchmarks(suite))
+    history = history_between(suite, options.good, options.bad)
     if not history.last:
         raise NothingToFindError(
             f"no difference between GOOD and BAD: none of {history.others} commits touches the package or its build"
@@ -72,7 +73,7 @@ def run(options: argparse.Namespace, started: list[Blame]) -> int:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     say(f"{metric.name}: {history.last} commits that can change it{others}")
-    with console.status("building GOOD and BAD") as status, built_bench(root, options.python, metric) as bench:
+    with console.status("building GOOD and BAD") as status, built_bench(suite, options.python, metric) as bench:
         order = random.Random(options.seed)
         blame = Blame(history, metric, bench, order, options.time_limit, say, lambda what: status.update(escape(what)))
         started.append(blame)
@@ -88,6 +89,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("metric", help="as asv and the pages name it: burst.Burst.time_burst(100, 'grouped')")
     parser.add_argument("good", help="a commit that was good")
     parser.add_argument("bad", nargs="?", default="HEAD", help="a later one that is bad (HEAD)")
+    parser.add_argument(
+        "--config", type=Path, default=Path("asv.conf.json"), metavar="FILE", help="the suite's (asv.conf.json)"
+    )
     parser.add_argument("--python", default=THIS_PYTHON, metavar="3.X", help="to measure with (this one)")
     parser.add_argument("--seed", type=int, help="of the order of the samples (random)")
     parser.add_argument(

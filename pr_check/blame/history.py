@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pr_check.commits import BUILD, PACKAGE, READ_BY_BUILD, git
+from pr_check.commits import git
 from pr_check.errors import SetUpError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pr_check.suite import Suite
 
 _FORMAT = "--format=%H%x00%an%x00%as%x00%P%x00%s"
 
@@ -42,16 +47,14 @@ class History:
         return len(self.commits) - 1
 
 
-def repository_of(folder: Path) -> Path:
-    """Return the top of the repository; ``SetUpError`` if there is none, or a part of its history is missing."""
-    root = Path(git(folder, "rev-parse", "--show-toplevel"))
+def history_between(suite: Suite, good: str, bad: str) -> History:
+    """Return the commits after GOOD, up to BAD; ``SetUpError`` if they are not on one line of first parents.
+
+    And if a part of the repository's history is missing.
+    """
+    root = suite.repository
     if git(root, "rev-parse", "--is-shallow-repository") == "true":
         raise SetUpError("this clone is shallow, and commits may be missing: git fetch --unshallow")
-    return root
-
-
-def history_between(root: Path, good: str, bad: str) -> History:
-    """Return the commits after GOOD, up to BAD; ``SetUpError`` if they are not on one line of first parents."""
     first, last = _commit(root, "GOOD", good), _commit(root, "BAD", bad)
     if first == last:
         raise SetUpError(f"GOOD {good!r} and BAD {bad!r} are the same commit")
@@ -65,9 +68,20 @@ def history_between(root: Path, good: str, bad: str) -> History:
             f"GOOD {good!r} came in with the merge {merge}: take {merge.hash[:8]}^ or {merge.hash[:8]} as GOOD, "
             "or a BAD before it"
         )
-    touching = _log(root, f"{first}..{last}", "--", *PACKAGE, *BUILD, READ_BY_BUILD)
+    touching = [commit for commit in line if _can_change(suite, commit)]
     (start,) = _log(root, "--max-count=1", first)
     return History(root, (start, *touching), len(line) - len(touching))
+
+
+def _can_change(suite: Suite, commit: Commit) -> bool:
+    """Say whether a commit changes what is installed; the benchmarks are always those of the work tree."""
+    between = commit.parents[0], commit.hash
+    changed, removed = (
+        tuple(git(suite.repository, "diff", "--name-only", "-z", "--no-renames", *only, *between).split("\0")[:-1])
+        for only in ((), ("--diff-filter=D",))
+    )
+    inside = suite.benchmarks_inside
+    return any(not (inside and name.startswith(f"{inside}/")) for name in suite.measured(changed, removed))
 
 
 def into_the_merge(root: Path, merge: Commit) -> tuple[str, str]:

@@ -31,12 +31,13 @@ _DISCOVERY = (
 class Metric:
     """One benchmark with one set of parameters.
 
-    name: as people read it. identifier: as asv_runner takes it, with the index of its parameters. timeout: in seconds,
-    of one sample.
+    name: as people read it. benchmark, index: the same for asv_runner, which counts the sets of parameters; None
+    without any. timeout: in seconds, of one sample.
     """
 
     name: str
-    identifier: str
+    benchmark: str
+    index: int | None
     unit: str
     timeout: float = 60.0
 
@@ -84,7 +85,8 @@ def find_metric(name: str, listed: list[Listed]) -> Metric:
             if _bare(full) == wanted:
                 return Metric(
                     full,
-                    f"{benchmark['name']}-{index}" if parameters else full,
+                    str(benchmark["name"]),
+                    index if parameters else None,
                     str(benchmark["unit"]),
                     float(benchmark.get("timeout") or Metric.timeout),
                 )
