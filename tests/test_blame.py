@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LAST = 16
-METRIC = Metric("burst.Burst.time_burst(100, 'grouped')", "burst.Burst.time_burst-12", "seconds")
+METRIC = Metric("burst.Burst.time_burst(100, 'grouped')", "burst.Burst.time_burst", 12, "seconds")
 LISTED: list[Listed] = [
     {
         "name": "burst.Burst.track_failed_rows",
