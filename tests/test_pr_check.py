@@ -82,7 +82,7 @@ def test_a_check_writes_both_reports_and_a_seed_repeats_its_order(
     assert "PASS: " in capsys.readouterr().out
     text = (tmp_path / "report.md").read_text()
     assert text.startswith("**PASS: ")
-    assert "--seed 7 --time-limit 20`" in text
+    assert "--seed 7 --time-limit 20 --only" in text
     known = json.loads((tmp_path / "report.json").read_text())
     assert known["judgement"]["verdict"] == "PASS"
     assert known["benchmarks"] == {"removed": [], "new": [], "changed": [], "files": []}
