@@ -44,7 +44,14 @@ def choose(identity: dict[str, Any], plan: Plan, timeout: float, changed: Iterab
             except (KeyError, TypeError) as error:
                 raise SetUpError(f"check_samples of {one['name']}, number {place + 1}: {error!r}") from None
     words = {word for name in changed for word in re.findall(r"[a-z]{4,}", "/".join(name.lower().split("/")[-2:]))}
-    first = sorted(identity["benchmarks"], key=lambda one: -sum(word in one["name"].lower() for word in words))
+    declaring = {one["name"] for one in identity["declared"]}  # which are sampled in their own way as well
+    first = sorted(
+        identity["benchmarks"],
+        key=lambda one: (
+            one["name"].rpartition(".")[0] in declaring,
+            -sum(word in one["name"].lower() for word in words),
+        ),
+    )
     found["once"] = list(_once(first, timeout))
     times, failures, facts, once = (
         tuple(one for one in found[kind] if re.search(plan.only, one.name)) for kind in (*KINDS, "once")
