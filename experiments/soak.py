@@ -26,15 +26,17 @@ from typing import TYPE_CHECKING
 from experiments.checker import Counts, Notes
 from experiments.soak_faults import FAULTS, FULL_DISK, full_disk, small_disk
 from sqlite_writes import SETTINGS, create_table_of, pool_map
-from sqlite_writes.calls import prepare, rows_of
+from sqlite_writes.calls import call_in_fresh_process, prepare
 from sqlite_writes.fresh_burst import fresh_database
 from sqlite_writes.writers.libraries import IN_TURN, LIBRARIES
 from sqlite_writes.writers.names import resolve_writer
+from sqlite_writes.writers.writer import as_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from experiments.soak_faults import Fault
+    from sqlite_writes.table import Row
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -44,8 +46,8 @@ BURST, SUSTAINED, SECONDS = (20, 60), (4, 12), (0.5, 2.5)
 # What may lie beside a database when all have ended: what it has itself, its line, and the journals of those killed.
 BESIDE = ("", "-wal", "-shm", "-journal", "-write-line")
 
-# Seconds that an episode may take beyond its own.
-PATIENCE = 90.0
+# Seconds that an episode may take beyond its own, and that reading a table may take, beside any load.
+PATIENCE, READING = 90.0, 600.0
 
 # Seconds between two lines of progress where it is no terminal.
 _PAUSE = 30.0
@@ -109,6 +111,11 @@ def work(writer: str, database: str, notes: str, pids: str, seconds: float, me: 
         Notes(notes).write_rows(insert, names_for(me, seconds))
 
 
+def read(writer: str, database: str) -> list[Row]:
+    """Return every row, in a process of its own."""
+    return as_rows(resolve_writer(writer).rows(database))
+
+
 def episode(
     writer: str, fault: Fault, parent: Path, outside: Path, chance: random.Random
 ) -> tuple[Counts, Counter[str]]:
@@ -121,7 +128,7 @@ def episode(
     pids.mkdir()
     resolved = resolve_writer(writer)
     with fresh_database(parent) as database:
-        create_table_of(writer, database)
+        call_in_fresh_process("create", resolved.create, database, deadline=READING)
         with fault(database, pids, chance):
             pool_map(
                 partial(work, writer, database, str(notes), str(pids), seconds),
@@ -129,11 +136,13 @@ def episode(
                 deadline=seconds + PATIENCE,
                 warm_up=partial(prepare, resolved),
             )
-        counts, reasons = Notes(str(notes)).check(rows_of(resolved, database), database)
+        rows = call_in_fresh_process("rows", partial(read, writer), database, deadline=READING)
+        counts, reasons = Notes(str(notes)).check(rows, database)
         path = Path(database)
         left = {there.name for there in path.parent.iterdir()} - {path.name + suffix for suffix in BESIDE}
     shutil.rmtree(pids)
     notes.unlink(missing_ok=True)
+    reasons.update({f"left beside the database: {name}": 1 for name in left})
     return counts + Counts(left=len(left)), reasons
 
 
@@ -157,7 +166,10 @@ def soak(totals: Totals, minutes: float, seed: int, folder: Path) -> None:
         while time.monotonic() < until:
             writer, fault = chance.choice(writers), chance.choice(list(faults))
             on = small if fault == FULL_DISK and small else parent
-            totals.add(fault, writer, *episode(writer, faults[fault], on, folder, chance))
+            counts, reasons = episode(writer, faults[fault], on, folder, chance)
+            totals.add(fault, writer, counts, reasons)
+            if counts.broken:
+                sys.stderr.write(f"\nbroken: {writer} with {fault}: {counts}\n")
             so_far = totals.all
             line = (
                 f"{max(until - time.monotonic(), 0) / 60:.1f} min left, {totals.episodes} episodes, "
@@ -185,6 +197,9 @@ def main(minutes: str = "30", seed: str = "") -> int:
             soak(totals, float(minutes), chosen, Path(folder))
         except KeyboardInterrupt:
             status = 130
+        except Exception as error:
+            status = 1
+            sys.stderr.write(f"\nthe soak itself failed: {type(error).__name__}: {error}\n")
         behind = list(Path(folder).glob("databases/*"))
     time.sleep(0.2)  # those that were killed last
     left = left_running(mark) + len(behind) + len(os.listdir("/dev/fd")) - before

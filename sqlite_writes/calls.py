@@ -14,7 +14,7 @@ from .pool import Outcome, pool_map
 from .writers.names import AnyWriter, resolve_writer
 from .writers.ours import Ours
 from .writers.warm_up import warm_up
-from .writers.writer import Writer, WriterError, as_insert_error, as_rows, name_of
+from .writers.writer import Writer, WriterEndedError, WriterError, as_insert_error, as_rows, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,6 +69,8 @@ def call_in_fresh_process(
 ) -> Result:
     """Return ``function(argument)``, called in a process of its own; ``WriterError`` that begins with ``what``.
 
+    It is a ``WriterEndedError`` if the process was killed, or did not end in time.
+
     ``NotImplementedError`` comes out as it is: there is something that the writer needs and this machine lacks.
     """
     (outcome,) = pool_map(function, [argument], start_method=start_method, deadline=deadline)
@@ -76,7 +78,8 @@ def call_in_fresh_process(
         raise outcome.exception
     if outcome.status == "returned":
         return outcome.result  # type: ignore[return-value]  # None only where the function returned it
-    raise WriterError(f"{what} {what_happened(outcome, deadline)}")
+    kind = WriterError if outcome.exception is not None else WriterEndedError
+    raise kind(f"{what} {what_happened(outcome, deadline)}")
 
 
 def keep_quiet() -> None:

@@ -15,9 +15,9 @@ from sqlite_writes.settings import SETTINGS, Settings
 from sqlite_writes.writers.libraries import LIBRARIES
 from sqlite_writes.writers.names import is_path, resolve_writer
 from sqlite_writes.writers.ours import Ours
-from sqlite_writes.writers.writer import PARTS, Functions, Writer, WriterError, load
+from sqlite_writes.writers.writer import PARTS, Functions, Writer, WriterEndedError, WriterError, load
 
-from .errors import WrongUsage
+from .errors import CouldNotMeasure, WrongUsage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,6 +96,8 @@ def _check(chosen: Chosen, rows: str | None) -> None:
             call_in_fresh_process(chosen.name, _check_writer, chosen.name)
         else:
             call_in_fresh_process(chosen.name, partial(_check_functions, rows), chosen.name)
+    except WriterEndedError as error:
+        raise CouldNotMeasure(f"{error}, as it was imported: try again") from None
     except WriterError as error:
         if library is not None and library.distribution and "No module named" in str(error):
             raise WrongUsage(

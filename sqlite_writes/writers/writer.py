@@ -78,6 +78,10 @@ class WriterError(RuntimeError):
     """A writer cannot be imported, lacks a part, or its ``create`` or ``rows`` failed; the message says which."""
 
 
+class WriterEndedError(WriterError):
+    """A process in which a writer was called was killed, or did not end: that may be nothing of the writer's doing."""
+
+
 class InsertError(RuntimeError):
     """What a writer's ``insert`` raised, in a form that every process can unpickle.
 
