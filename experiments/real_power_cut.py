@@ -1,8 +1,9 @@
 """Cut a real file system off from its disk while processes write, and count the acknowledged rows that are gone.
 
-``python experiments/real_power_cut.py {ext4,xfs} ROUNDS SETTINGS...``, as root, on Linux. The file system is made in a
-file under /var/tmp, and shuts itself down without writing its log: what no sync has made sure is not there afterwards.
-Knows nothing of a disk that loses what it has confirmed, and the file that stands for the disk loses nothing.
+``python -m experiments.real_power_cut {ext4,xfs} ROUNDS WRITER…``, as root, on Linux; a writer is the name of settings
+or of a library. The file system is made in a file under /var/tmp, and shuts itself down without writing its log: what
+no sync has made sure is not there afterwards. Knows nothing of a disk that loses what it has confirmed, and the file
+that stands for the disk loses nothing.
 
 The shutdown takes a moment, in which a sync may be told that all is well when it is not: so a row that is acknowledged
 after the shutdown was asked for is counted apart. When power fails, nobody is told anything any more.
@@ -11,27 +12,37 @@ after the shutdown was asked for is counted apart. When power fails, nobody is t
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
+import shutil
 import signal
-import sqlite3
 import struct
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from sqlite_writes import error_name, pool_map
+from sqlite_writes.scenarios.power_loss.recording import row_text, sqlite_file, warm
+from sqlite_writes.scenarios.power_loss.replay import find_rows
+from sqlite_writes.writers.names import resolve_writer
 
-from sqlite_writes import create_table, open_writer
+from .power_loss import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sqlite_writes.writers.writer import Writer
+
 PROCESSES = 20
-SECONDS = 0.5
+
+# The cut comes when so many rows are acknowledged, and after so many seconds at the earliest and at the latest.
+ROWS = 200
+EARLIEST, LATEST = 0.15, 10.0
+NOTE = "{} {:017.6f}\n"  # a row and its moment
 IMAGE_BYTES = 512 << 20
 
 # _IOR('X', 125, __u32), in the kernel's ext4.h and xfs_fs.h; 2 is "do not flush the log first".
@@ -66,7 +77,23 @@ class Round(NamedTuple):
 
 def run(*command: str) -> str:
     """What the command prints; ``CalledProcessError`` if it fails."""
-    return subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True).stdout
+    return subprocess.run(command, check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True).stdout
+
+
+def why_not(kind: str) -> str:
+    """Why no such file system can be made and mounted here; nothing if it can."""
+    if sys.platform != "linux" or os.geteuid():
+        return "only root mounts file systems, and this is for Linux"
+    if shutil.which(MKFS[kind][0]) is None:
+        return f"{MKFS[kind][0]} is not installed"
+    try:
+        with tempfile.TemporaryDirectory(dir="/var/tmp") as name, loop_device(Path(name, "image")) as device:
+            run(*MKFS[kind], device)
+            with mounted(device, Path(name)):
+                pass
+    except (OSError, subprocess.CalledProcessError) as error:
+        return f"it cannot be mounted: {getattr(error, 'stderr', '') or error}".strip()
+    return ""
 
 
 @contextmanager
@@ -74,62 +101,91 @@ def loop_device(image: Path) -> Iterator[str]:
     """A block device whose content is the file."""
     with image.open("xb") as file:
         file.truncate(IMAGE_BYTES)
-    device = run("losetup", "--find", "--show", str(image)).strip()
     try:
-        yield device
+        yield run("losetup", "--find", "--show", str(image)).strip()
     finally:
-        run("losetup", "--detach", device)
+        for line in run(
+            "losetup", "--associated", str(image)
+        ).splitlines():  # even if it was interrupted as it was made
+            run("losetup", "--detach", line.partition(":")[0])
 
 
 @contextmanager
 def mounted(device: str, folder: Path) -> Iterator[None]:
     """The device's file system, mounted there; at the end taken off, even if someone has it open."""
-    run("mount", device, str(folder))
     try:
+        run("mount", device, str(folder))
         yield
     finally:
         for patience in range(20):
+            if not folder.is_mount():
+                break
             with suppress(subprocess.CalledProcessError):
                 run("umount", *(["--lazy"] if patience == 19 else []), str(folder))
                 break
             time.sleep(0.1)
 
 
-def write_until_it_fails(database: str, settings: str, name: str, gate: int, notes: int) -> NoReturn:
-    """What a forked process does: insert rows until the file system is gone, and note each that is acknowledged."""
+def write_until_it_fails(database: str, writer: Writer, name: str, ready: int, gate: int, notes: int) -> NoReturn:
+    """What a forked process does: insert rows until the file system is gone, and note each that is acknowledged.
+
+    Where it finds the database locked, it goes on with another row.
+    """
+    numbers = iter(range(1_000_000))
     try:
-        with open_writer(database, settings) as insert:
-            os.read(gate, 1)  # ends when the parent closes the other end
-            for number in range(1_000_000):
-                row = f"{name}-{number}"
-                insert((row,))
-                os.write(notes, f"{row} {time.monotonic()}\n".encode())
+        os.write(ready, b"x")
+        os.read(gate, 1)  # ends when the parent closes the other end
+        while True:
+            with suppress_locked(), writer.open(database) as insert:
+                for number in numbers:
+                    row = f"{name}.{number}"
+                    with suppress_locked():
+                        insert((row_text(row),))
+                        os.write(notes, NOTE.format(row, time.monotonic()).encode())
     finally:
         os._exit(0)
 
 
-def write_and_cut(folder: Path, database: str, settings: str, notes: int) -> tuple[float, int]:
+@contextmanager
+def suppress_locked() -> Iterator[None]:
+    """Wait a moment, and go on, where the database is locked."""
+    try:
+        yield
+    except Exception as error:
+        if not error_name(error).startswith("SQLITE_BUSY") and "locked" not in str(error):
+            raise
+        time.sleep(0.001)
+
+
+def write_and_cut(folder: Path, database: str, writer: Writer, notes: int) -> tuple[float, int]:
     """Have all processes write for a while, then cut the power; when that was, and how many did not end after it."""
     gate, opener = os.pipe()
+    ready, says_ready = os.pipe()
     pids = []
     try:
         for number in range(PROCESSES):
             pid = os.fork()
             if not pid:
                 os.close(opener)
-                write_until_it_fails(database, settings, f"row-{number}", gate, notes)
+                write_until_it_fails(database, writer, str(number), says_ready, gate, notes)
             pids.append(pid)
-        time.sleep(0.3)
+        os.close(says_ready)
+        left = PROCESSES
+        while left and (said := os.read(ready, left)):
+            left -= len(said)
         os.close(opener)
         opener = -1
-        time.sleep(SECONDS)
+        began = time.monotonic()
+        enough = ROWS * len(NOTE.format("0.0", 0))
+        while time.monotonic() < began + (EARLIEST if os.fstat(notes).st_size >= enough else LATEST):
+            time.sleep(0.01)
         root = os.open(folder, os.O_RDONLY)
         try:
             cut = time.monotonic()
             fcntl.ioctl(root, FS_IOC_GOINGDOWN, struct.pack("I", NOLOGFLUSH))
         finally:
             os.close(root)
-        until = time.monotonic() + 20
+        until = time.monotonic() + 3
         while pids and time.monotonic() < until:
             pids = [pid for pid in pids if os.waitpid(pid, os.WNOHANG)[0] == 0]
             time.sleep(0.01)
@@ -138,52 +194,61 @@ def write_and_cut(folder: Path, database: str, settings: str, notes: int) -> tup
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-        os.close(gate)
-        if opener >= 0:
-            os.close(opener)
+        for descriptor in {ready, gate, opener} - {-1}:
+            os.close(descriptor)
 
 
-def one_round(device: str, folder: Path, outside: Path, settings: str, number: int) -> Round:
+def one_round(device: str, folder: Path, outside: Path, name: str, number: int) -> Round:
     """Write, cut the power, mount again, and compare the table with the notes."""
-    database = str(folder / f"{settings}-{number}.db")
-    noted = outside / f"{settings}-{number}.notes"
+    writer, database = resolve_writer(name), str(folder / f"{name}-{number}.db")
+    noted = outside / f"{name}-{number}.notes"
     notes = os.open(noted, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND)
     try:
         with mounted(device, folder):
-            create_table(database, settings)
+            (outcome,) = pool_map(writer.create, [database])
+            if outcome.exception is not None:
+                raise outcome.exception
+            main = sqlite_file(database)
+            warm(writer)  # once for all rounds, as imports are; the workers are forked from here
             os.sync()  # the empty table is no part of the question
-            cut, stuck = write_and_cut(folder, database, settings, notes)
+            cut, stuck = write_and_cut(folder, database, writer, notes)
     finally:
         os.close(notes)
     moments = {row: float(moment) for row, moment in map(str.split, noted.read_text().splitlines())}
+    noted.unlink()
     before = {row for row, moment in moments.items() if moment < cut}
     with mounted(device, folder):
-        with closing(sqlite3.connect(database)) as connection:
-            ((integrity,), *_) = connection.execute("PRAGMA integrity_check").fetchall()
-            there = [row for (row,) in connection.execute("SELECT msg FROM messages")]
-        for path in folder.glob(f"{settings}-{number}.db*"):
-            path.unlink()
+        answer = find_rows(main)
+        for path in folder.glob(f"{name}-{number}.db*"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    there = [] if isinstance(answer, str) else [row for row, _ in answer]
     found, late = set(there), set(moments) - before
     fates = (before, before - found, late, late - found, found - set(moments))
     counts = [len(fate) for fate in fates]
-    return Round._make([*counts, len(there) - len(found), stuck, integrity])
+    return Round._make([*counts, len(there) - len(found), stuck, answer if isinstance(answer, str) else "ok"])
 
 
 def table(kind: str, rounds: dict[str, list[Round]]) -> str:
-    """The sums over all rounds, a line for each of the settings, in Markdown."""
+    """The sums over all rounds, a line for each of the writers, in Markdown."""
     lines = [
         (
-            "| file system | settings | rounds | acknowledged | lost | rounds with losses "
+            "| file system | writer | cuts | acknowledged | lost | cuts with losses | most lost "
             "| acknowledged after the cut | lost | doubled | not intact |"
         ),
-        f"|{'---|' * 10}",
+        f"| --- | --- |{' ---: |' * 9}",
     ]
-    for settings, found in rounds.items():
-        with_losses = sum(one.lost > 0 for one in found)
-        sums = [len(found), sum(one.acknowledged for one in found), sum(one.lost for one in found), with_losses]
+    for name, found in rounds.items():
+        lost = [one.lost for one in found]
+        sums = [
+            len(found),
+            sum(one.acknowledged for one in found),
+            sum(lost),
+            sum(map(bool, lost)),
+            max(lost, default=0),
+        ]
         sums += [sum(one.late for one in found), sum(one.lost_late for one in found)]
         sums += [sum(one.doubled for one in found), sum(one.integrity != "ok" for one in found)]
-        lines.append(f"| {kind} | {settings} | {' | '.join(f'{one:,}' for one in sums)} |")
+        lines.append(f"| {kind} | `{name}` | {' | '.join(f'{one:,}' for one in sums)} |")
     return "\n".join(lines)
 
 
@@ -194,28 +259,38 @@ def interrupt_once(*_: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def main(kind: str, count: int, names: list[str]) -> None:
-    """Run all rounds, the settings in turn, and print what was found, even if it was interrupted."""
-    rounds: dict[str, list[Round]] = {settings: [] for settings in names}
+def main(kind: str, count: int, names: list[str]) -> dict[str, list[Round]]:
+    """Run all rounds, the writers in turn, and print what was found, even if it was interrupted."""
+    rounds: dict[str, list[Round]] = {name: [] for name in names}
     folder_of_all = tempfile.TemporaryDirectory(prefix="power-cut-", dir="/var/tmp")
     try:
-        with folder_of_all as name, loop_device(Path(name, "image")) as device:
+        with folder_of_all as outside, loop_device(Path(outside, "image")) as device:
             run(*MKFS[kind], device)
-            folder = Path(name, "mounted")
+            folder = Path(outside, "mounted")
             folder.mkdir()
-            for number in range(count):
-                for settings in names:
-                    found = one_round(device, folder, Path(name), settings, number)
-                    rounds[settings].append(found)
-                    sys.stdout.write(f"{kind} {settings:10} round {number + 1:3}: {found}\n")
-                    sys.stdout.flush()
+            for number, name in itertools.product(range(count), names):
+                if name not in rounds:
+                    continue
+                try:
+                    found = one_round(device, folder, Path(outside), name, number)
+                except NotImplementedError as error:
+                    sys.stderr.write(f"{name}: not measured: {error}\n")
+                    del rounds[name]
+                else:
+                    rounds[name].append(found)
+                    sys.stderr.write(f"{kind} {name:10} round {number + 1:3}: {found}\n")
     finally:
         sys.stdout.write(f"{table(kind, rounds)}\n")
+    return rounds
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 4 or sys.argv[1] not in MKFS or os.geteuid():
+    _, kind, count, *names = [*sys.argv, "", ""]
+    names = [name for name in names if name]
+    if kind not in MKFS or not count.isdecimal() or not names or not set(names) <= set(NAMES):
         sys.exit(__doc__)
+    if why := why_not(kind):
+        sys.exit(f"no power cut here: {why}")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt_once)
-    main(sys.argv[1], int(sys.argv[2]), sys.argv[3:])
+    main(kind, int(count), names)

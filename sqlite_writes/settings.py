@@ -73,6 +73,11 @@ class Settings:
                 f"not {self.journal_mode!r} and {self.synchronous!r}"
             )
 
+    @property
+    def durable(self) -> bool:
+        """Whether an acknowledged row is to survive a power loss, by what is synced."""
+        return self.synchronous == "full" or self.sync_after
+
 
 def check_timeout(name: str, timeout: float) -> None:
     """Raise ``ValueError`` that names it unless it is a number of seconds for which SQLite can wait."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sqlite_writes import create_table, line
+from sqlite_writes.scenarios.strace import can_trace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +34,7 @@ if SOFT in range(1024) and HARD not in range(1024):
 Living = Callable[[], list[int]]
 
 READS_PROC = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+STRACE = pytest.mark.skipif(not can_trace(), reason="strace is not installed, or may not trace")
 PROJECT = Path(__file__).resolve().parent.parent
 
 

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import cProfile
-import os
-import shutil
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -15,14 +11,12 @@ import pytest
 
 from sqlite_writes import SETTINGS, create_table, insert_row
 from sqlite_writes.scenarios.cost import METRICS, _io_counter, insert_cost
+from sqlite_writes.scenarios.strace import run_traced
+from sqlite_writes.writers.ours import insert_rows
 
-from .conftest import PROJECT
+from .conftest import STRACE
 
 LINUX = pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="no /proc/self/io")
-STRACE = pytest.mark.skipif(
-    shutil.which("strace") is None or subprocess.run(["strace", "-o", os.devnull, "true"], check=False).returncode != 0,
-    reason="strace is not installed, or may not trace",
-)
 
 
 @pytest.mark.parametrize("settings", ["default", "wal-normal"])
@@ -40,14 +34,9 @@ def test_costs_are_the_same_every_time_and_in_memory(settings: str, database: st
 
 
 def strace_of_inserts(database: str, settings: str, count: int) -> list[str]:
-    script = (
-        "import sys; from sqlite_writes import insert_row\n"
-        "for number in range(int(sys.argv[2])): insert_row(sys.argv[1], (f'{number:036d}',), sys.argv[3])"
-    )
-    log = Path(f"{database}.strace")
-    command = ["strace", "-f", "-y", "-o", str(log), sys.executable, "-c", script, database, str(count), settings]
-    subprocess.run(command, check=True, cwd=PROJECT, stdin=subprocess.DEVNULL)
-    return log.read_text().splitlines()
+    rows = [(f"{number:036d}",) for number in range(count)]
+    run_traced(insert_rows, database, settings, rows, options=["-y"], log=f"{database}.strace")
+    return Path(f"{database}.strace").read_text().splitlines()
 
 
 @LINUX

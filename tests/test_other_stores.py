@@ -25,8 +25,7 @@ from sqlite_writes.writers.row_files import encode_row
 from sqlite_writes.writers.writer import Named
 
 from . import store_workers
-from .conftest import PROJECT, Living, run_script, wait_until
-from .test_cost import STRACE
+from .conftest import PROJECT, STRACE, Living, run_script, wait_until
 from .test_postgres_server import TELL_AND_WAIT, start_script
 
 if TYPE_CHECKING:

@@ -7,9 +7,6 @@ database and pool together as a burst does; blind to sleeps and to locks held lo
 from __future__ import annotations
 
 import os
-import pickle
-import shutil
-import subprocess
 import sys
 import tempfile
 from contextlib import contextmanager
@@ -24,6 +21,8 @@ from sqlite_writes.settings import Settings, resolve_settings
 from sqlite_writes.table import Row, create_table
 from sqlite_writes.writers.ours import insert_row
 from sqlite_writes.writers.warm_up import warm_up
+
+from .strace import can_trace, run_traced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -155,30 +154,11 @@ def _python_calls(database: Database, settings: Settings) -> int:
 
 def _syncs(database: Database, settings: Settings) -> int | None:
     """Syncs of ``INSERTS`` inserts: those that strace sees of that many and one more, less those of the one."""
-    strace = shutil.which("strace")
-    if (
-        strace is None
-        or subprocess.run([strace, "-o", os.devnull, "true"], capture_output=True, check=False).returncode
-    ):
-        return None  # not installed, or not allowed to trace
+    if not can_trace():
+        return None
     seen = []
     for count in (1, 1 + INSERTS):
         with tempfile.NamedTemporaryFile("r") as log:
-            script = (
-                "import sys; sys.path[:] = filter(None, sys.path); import pickle;"
-                "sys.path[:] = pickle.loads(bytes.fromhex(sys.argv[1]));"
-                "from sqlite_writes.scenarios.cost import _insert; _insert(*pickle.loads(bytes.fromhex(sys.argv[2])))"
-            )
-            arguments = [_as_hex(sys.path), _as_hex((database, settings, count))]
-            subprocess.run(
-                [strace, "-f", "-e", "trace=fsync,fdatasync", "-o", log.name, sys.executable, "-c", script, *arguments],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                check=True,
-            )
+            run_traced(_insert, database, settings, count, options=["-e", "trace=fsync,fdatasync"], log=log.name)
             seen.append(sum("sync(" in line for line in log))
     return seen[1] - seen[0]
-
-
-def _as_hex(value: object) -> str:
-    return pickle.dumps(value).hex()
