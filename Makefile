@@ -12,7 +12,8 @@ PUBLISH = { $(ASV) publish --no-pull > .asv/publish.log 2>&1 || \
 # first, and what is near the edge for the others. The full set is all of it, as plain asv run has it.
 ROWS := time_burst|track_(failed|lost|duplicated)_rows(_by_burst)?
 NEARBY := --bench "caller\.NaiveBurst\..*\(500\)" --bench "cost\.Library"
-CURVE := --bench "burst\.Burst\.($(ROWS))\((5|50|100|250|500|1000), '(default|wal|wal-normal|grouped)'\)" $(NEARBY)
+POWER := --bench "durability\.Durability\..*_lost_.*\('(default|wal|wal-normal|grouped)'\)"
+CURVE := --bench "burst\.Burst\.($(ROWS))\((5|50|100|250|500|1000), '(default|wal|wal-normal|grouped)'\)" $(POWER) $(NEARBY)
 QUICK := --bench "burst\.Burst\.($(ROWS))\((250, '(default|grouped)'|500, '(default|wal|wal-normal|grouped)')\)" $(NEARBY)
 FULL := --bench '^(?!libraries)'
 

@@ -105,6 +105,7 @@ _ROOMS = [
     "sqlite_writes.scenarios.naive",
     "sqlite_writes.scenarios.cost",
     "sqlite_writes.scenarios.memory",
+    "sqlite_writes.scenarios.power_loss.replay",
     # Older commits have these instead.
     "sqlite_writes.database",
     "sqlite_writes.naive",

@@ -11,6 +11,7 @@ import importlib.metadata
 from functools import partial
 
 from .common import Report, Samples, _TimedBursts, bursts, database_path, find, mean, samples, setup, unit
+from .durability import _Durability
 
 # The usual worry, and a number at which what fails, fails.
 WORKERS = [50, 200]
@@ -84,6 +85,18 @@ class Libraries(_TimedBursts):
     @unit("seconds")
     def track_slowest_insert(self, workers: int, writer: str) -> Samples:
         return samples(self.reports, "insert_time", "slowest")
+
+
+class LibraryDurability(_Durability):
+    """What a power loss takes of what a library has acknowledged; n/a for what is no SQLite file."""
+
+    params = (WRITERS,)
+
+    version = "1"
+
+    def setup(self, writer: str) -> None:
+        _skip_unless_installed(writer)
+        self.lose_power(writer)
 
 
 def _skip_unless_installed(writer: str) -> None:
