@@ -149,7 +149,7 @@ def _range(numbers: Sequence[float], digits: int = 0) -> str:
 def readme_table(measured: PythonAnswer) -> str:
     """Return README's table, with the sentence that says where it was measured."""
     heads = ["way of writing", *(f"{workers}: failed" for workers in README_SIZES)]
-    heads += [f"{SLOWEST_OF}: slowest insert", "durable"]
+    heads += [f"{SLOWEST_OF}: slowest insert", "[durable](docs/durability.md)"]
     lines = []
     for way, (title, durable) in README_ROWS.items():
         cells = [measured.cells.get((way, workers), CellBursts()) for workers in README_SIZES]
