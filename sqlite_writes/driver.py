@@ -24,11 +24,12 @@ def path_of(database: Database) -> str:
     """Return the path as a string; ``ValueError`` in one line for what no other process could open by it.
 
     Whether ``file:…`` is a URI or a file of that name depends on the library and on how its SQLite was built
-    (https://sqlite.org/uri.html): two writers could mean two files by it.
+    (https://sqlite.org/uri.html): two writers could mean two files by it. An empty path is for writers that know their
+    database themselves.
     """
     path = os.fspath(database)
-    if not isinstance(path, str) or path in ("", ":memory:"):
-        raise ValueError(f"database {path!r} is not the path of a file that processes can share")
+    if not isinstance(path, str):
+        raise ValueError(f"database {path!r} is not the path of a file, as a string or a path object")
     if path[:5] == "file:":
         raise ValueError(f"database {path!r} is a URI: give the path of the file (of one so named: './{path}')")
     if "\0" in path:
