@@ -28,6 +28,7 @@ from experiments.soak_faults import FAULTS, FULL_DISK, full_disk, small_disk
 from sqlite_writes import SETTINGS, create_table_of, pool_map
 from sqlite_writes.calls import call_in_fresh_process, prepare
 from sqlite_writes.fresh_burst import fresh_database
+from sqlite_writes.library import check_library
 from sqlite_writes.writers.libraries import IN_TURN, LIBRARIES
 from sqlite_writes.writers.names import resolve_writer
 from sqlite_writes.writers.writer import as_rows
@@ -91,6 +92,8 @@ def writers_here(parent: Path) -> list[str]:
     found = []
     for name in [*SETTINGS, *(name for name, library in LIBRARIES.items() if library.style == IN_TURN)]:
         with suppress(NotImplementedError), fresh_database(parent) as database:
+            if name in SETTINGS:
+                check_library(name)
             create_table_of(name, database)
             found.append(name)
     return found
