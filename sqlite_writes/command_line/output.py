@@ -31,7 +31,7 @@ VERSION = 1
 # Where the terminal or the pipe takes only ASCII.
 _PLAIN = str.maketrans({"…": "...", "—": "-", "→": "->", "█": "#"})
 
-_LONGEST_NAME = 30
+_SHORTEST_NAME, _LONGEST_NAME = 10, 30
 
 # The ends of a histogram's classes, in each power of ten.
 _ENDS = (1, 2, 5)
@@ -77,13 +77,16 @@ def show(table: Table) -> None:
     from rich.table import Table as RichTable
 
     drawn = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    widths = [max(map(len, column)) for column in zip(table.columns, *table.rows)]
+    room = console().width - sum(widths[1:]) - 3 * len(widths)  # with what is between them
     for place, column in enumerate(table.columns):
         drawn.add_column(
             printable(column),
             justify="left" if column in table.left else "right",
             overflow="fold",
-            # A name is cut only where it would leave no room for the rest.
-            min_width=0 if place else min(max((len(row[0]) for row in table.rows), default=0), _LONGEST_NAME),
+            # A long name goes on in the next line, and not a number.
+            no_wrap=bool(place) and room >= _SHORTEST_NAME,
+            min_width=0 if place else min(widths[0], room if room >= _SHORTEST_NAME else _LONGEST_NAME),
         )
     for row in table.rows:
         drawn.add_row(*map(printable, row))
