@@ -40,10 +40,10 @@ ENOUGH_BURSTS, ENOUGH_DAYS = 10, 2
 # README's rows, with what the ways are called there and whether the rows are durable; and its sizes.
 README_ROWS = {
     NAIVE: ("the trap", "no"),
-    "default": ("`default`: `sqlite3.connect(path)`", "yes"),
+    "default": ("`default`: `sqlite3.connect(path)`", "all but the last commit"),
     "wal": ("`wal`", "yes"),
     "wal-normal": ("`wal-normal`", "no: a power loss takes the last commits"),
-    "patient": ("`patient`: a timeout of 60 s", "yes"),
+    "patient": ("`patient`: a timeout of 60 s", "all but the last commit"),
     "grouped": ("`grouped`: a turn in line", "yes"),
 }
 README_SIZES = (100, 250, 500)

@@ -139,8 +139,10 @@ def _check_functions(rows: str, insert: str) -> None:
 def _durability_of_settings(settings: Settings) -> tuple[str, str]:
     if settings.sync_after:
         return "yes", "durable: the log is synced before an insert returns"
-    if settings.synchronous == "full":
+    if settings.synchronous == "full" and settings.journal_mode == "wal":
         return "yes", "durable: each commit is synced"
+    if settings.synchronous == "full":
+        return "nearly", "each commit is synced, but a power loss may bring its journal back, which undoes the last one"
     if settings.synchronous == "normal" and settings.journal_mode == "wal":
         return "no", "a power loss may take the last commits"
     return "no", "a power loss may take commits, or damage the file"
