@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -104,7 +105,11 @@ class Plan:
     @property
     def fewest_pairs(self) -> int:
         """The pairs before anything is said of a benchmark's time: so few of them can reach the level."""
-        return next((look for look in self.looks if 2.0**-look < self.screening_level), self.looks[-1])
+        return next((look for look in self.looks if len(self.times) <= self.most_questions(look)), self.looks[-1])
+
+    def most_questions(self, look: int) -> int:
+        """Return of how many benchmarks so few pairs can show a slowdown, if all of them point the same way."""
+        return math.ceil(self.alarms / (len(self.looks) + 1) * 2.0**look) - 1
 
     @property
     def screening_level(self) -> float:

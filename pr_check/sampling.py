@@ -200,25 +200,37 @@ class Sampling(Turns):
                 self.add_pair(pairs)
         touched = self.evidence.touched | {pairs.benchmark.group for pairs in declared}
         candidates = [*(one for one in declared if one.base), *self.evidence.candidates]
+        ordered = most_telling(candidates, touched)
         left = until - time.monotonic()
-        chosen: list[Pairs] = []
-        loaded: set[str] = set()
-        for pairs in most_telling(candidates, touched):
-            one, more = pairs.benchmark, self.plan.looks[0] - len(pairs.base)
-            loading = self.loading.get(one.module, 0.0) if one.is_fresh and one.module not in loaded else 0.0
-            needed = more * (pairs.seconds_each + loading)
-            if needed <= left or not chosen:
-                chosen.append(pairs)
-                loaded |= {one.module} if one.is_fresh else set()
-                left -= needed
-            else:
-                self.evidence.needed += USUAL_PAIRS * (pairs.seconds_each + loading)
+        # Of more benchmarks each needs more pairs, so that it can be told from chance.
+        chosen = max((self._affordable(ordered, look, left) for look in self.plan.looks), key=len, default=[])
+        for pairs in ordered:
+            if pairs not in chosen:
+                self.evidence.needed += USUAL_PAIRS * (
+                    pairs.seconds_each + self.loading.get(pairs.benchmark.module, 0.0)
+                )
                 self.evidence.left_out.setdefault(pairs.benchmark.shown, UNTIMED)
         self.evidence.left_out |= {pairs.benchmark.name: UNTIMED for pairs in declared if not pairs.base}
         for pairs in chosen:
             self.evidence.left_out.pop(pairs.benchmark.shown, None)
         self.evidence.times = chosen
         self.plan = replace(self.plan, times=tuple(pairs.benchmark for pairs in chosen))
+
+    def _affordable(self, ordered: list[Pairs], look: int, left: float) -> list[Pairs]:
+        """Return those that there is time to look at after so many pairs, and few enough for that to tell anything."""
+        chosen: list[Pairs] = []
+        loaded: set[str] = set()
+        for pairs in ordered:
+            if len(chosen) >= self.plan.most_questions(look):
+                break
+            module = pairs.benchmark.module if pairs.benchmark.is_fresh else ""
+            loading = self.loading.get(module, 0.0) if module not in loaded else 0.0
+            needed = (look - len(pairs.base)) * (pairs.seconds_each + loading)
+            if needed <= left or not chosen:
+                chosen.append(pairs)
+                loaded.add(module)
+                left -= needed
+        return chosen
 
     def sample_times(self, until: float) -> None:
         """Take pairs, in rounds of a random order, until all are decided."""

@@ -70,6 +70,14 @@ def test_what_the_change_can_touch_comes_first_and_of_its_parameters_the_most_te
     assert most_telling([*ran, Pairs(BURST, expected=1.0)], set())[0].benchmark is BURST
 
 
+def test_so_many_are_timed_as_the_pairs_that_there_is_time_for_can_judge() -> None:
+    """Twelve pairs can tell one of 29 benchmarks from chance; of more, each needs another look."""
+    for count in (1, 29, 30, 500):
+        plan = replace(EMPTY, times=(BURST,) * count)
+        assert plan.fewest_pairs == (12 if count <= 29 else 24)
+        assert 2.0**-plan.fewest_pairs < plan.screening_level
+
+
 def test_a_change_touches_what_executes_its_files_as_they_are_installed() -> None:
     def touches(changed: str, *files: str) -> bool:
         return touching(Comparison(PROJECT, "a", "b", (changed,), (changed,), ""))(files)
