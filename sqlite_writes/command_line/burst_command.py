@@ -23,7 +23,7 @@ from .measured import Measured, faults_text, reasons_text
 from .options import Options, WholeNumber, checked, measuring_options
 from .output import Table, console, count_of, histogram, machine_text, say, seconds_text, show
 from .progress import progress
-from .writers import Chosen, choose
+from .writers import NEED_A_NOTE, Chosen, choose
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -195,7 +195,7 @@ def _sentences(found: Sequence[Measured]) -> list[str]:
         if size.total("recovered"):
             lines.append(f"{one.name}: {size.total('recovered')} rows failed and are there all the same")
         lines += [f"{one.name}, noticed: {remark}" for remark in size.remarks]
-        if one.durability[0] == "see note":
+        if one.durability[0] in NEED_A_NOTE:
             lines.append(f"{one.name}, note: {one.durability[1]}")
     return lines
 

@@ -22,7 +22,7 @@ from .measured import Measured, faults_text, reasons_text, slow_text
 from .options import Options, WholeNumber, checked, measuring_options
 from .output import Table, count_of, machine_text, say, show
 from .progress import progress
-from .writers import Chosen, choose
+from .writers import NEED_A_NOTE, Chosen, choose
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -191,6 +191,6 @@ def _sentences(found: Sequence[Measured]) -> list[str]:
                 f"{f'; {reasons}' if reasons else ''}"
             )
         lines += [f"{one.name}, noticed: {remark}" for remark in one.remarks]
-        if one.durability[0] == "see note":
+        if one.durability[0] in NEED_A_NOTE:
             lines.append(f"{one.name}, note: {one.durability[1]}")
     return lines

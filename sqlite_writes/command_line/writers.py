@@ -22,6 +22,9 @@ from .errors import CouldNotMeasure, WrongUsage
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# Of what ``Chosen.durability`` answers, the words that say too little alone.
+NEED_A_NOTE = ("nearly", "see note")
+
 _EARLY = "returns before it commits"
 
 
