@@ -70,7 +70,7 @@ libraries: .venv/ready ## Django, SQLAlchemy, peewee, … under 200 processes: 1
 	  [ $$status -eq 0 ] || [ $$status -eq 2 ] || { tail -n 3 .asv/libraries.log >&2; exit $$status; }; \
 	  $(BIN)/python -m dashboard.libraries && exit $$status
 
-#: SINCE=2026-11-01  answer: only since then; RESULTS=FOLDER: a copy of results as well
+#: SINCE=2026-11-01  answer: only since then; RESULTS=FOLDER: with a copy's, too
 answer: .venv/ready ## write README's answer anew, from bursts of several days
 	@$(BIN)/python -m dashboard.answer_table $(if $(ONLY),--python $(ONLY)) $(if $(SINCE),--since $(SINCE)) $(RESULTS)
 
@@ -85,7 +85,8 @@ dashboard: .venv/ready ## publish the results as pages, and serve them until Ctr
 	@$(PUBLISH)
 	@exec $(SERVE)
 
-#: A=3.12 B=3.13     compare: which; ROUNDS=12 measures them first; COMMIT=, ALL=1, BENCH=
+#: A=3.12 B=3.13     compare: which two; also COMMIT=, ALL=1, BENCH=REGEX
+#: ROUNDS=12         compare: measure both first, twelve times in random order
 COMMIT = HEAD
 COSTS := --bench "cost\.InsertCost\..*'disk'"
 ROUND = SQLITE_WRITES_BURSTS=1 $(BIN)/python -m asv_plugins.rounds '$(A)' '$(B)' --rounds '$(ROUNDS)' $(if $(BENCH),--bench '$(BENCH)',$(QUICK) $(COSTS)) '$(COMMIT)^!'
@@ -102,7 +103,7 @@ check-pr: .venv/ready ## judge HEAD against BASE: is anything slower, costlier, 
 soak: .venv/ready ## write for half an hour under random faults, and check every row
 	$(BIN)/python -m experiments.soak $(or $(MINUTES),30) $(SEED)
 
-#: METRIC=… GOOD=…   blame: what got worse, as asv names it; a commit before; BAD=HEAD
+#: METRIC=… GOOD=…   blame: as asv names it; a commit before it got worse; BAD=
 # From the environment, where make puts what it is given: a metric holds quotes.
 blame: .venv/ready ## find the commit that made METRIC worse
 	@$(BIN)/python -m pr_check.blame $(BLAME) -- "$$METRIC" "$$GOOD" "$${BAD:-HEAD}"

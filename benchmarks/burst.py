@@ -8,13 +8,13 @@ insert that returned counts only when its row is in the table.
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .check.bursts import burst as checked_burst
 from .check.bursts import bursts as bursts_in_turns
 from .common import (
-    BURSTS,
     SETTINGS,
     STORAGE,
     WORKERS,
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 USUAL = 100
 
 
-def count_of_bursts(workers: int, settings: str, wanted: int = BURSTS) -> int:
+def count_of_bursts(workers: int, settings: str, wanted: int | None = None) -> int:
     """How many bursts a cell gets: fewer of the large ones."""
-    at_most = wanted if workers < 500 else 3 if workers < 1000 else 2
+    at_most = sys.maxsize if workers < 500 else 3 if workers < 1000 else 2
     return bursts(settings, at_most, wanted)
 
 

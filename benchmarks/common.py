@@ -178,9 +178,9 @@ def run_burst(workers: int, settings: str, storage: str = "disk") -> Report:
     return report
 
 
-def bursts(settings: str = "", at_most: int = 3, wanted: int = BURSTS) -> int:
+def bursts(settings: str = "", at_most: int = 3, wanted: int | None = None) -> int:
     """How many a cell gets: fewer of what is costly or beside the main question, two of ``patient``, the costliest."""
-    return min(wanted, 2 if settings == "patient" else at_most)
+    return min(BURSTS if wanted is None else wanted, 2 if settings == "patient" else at_most)
 
 
 class Cell(list[Report]):

@@ -65,7 +65,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def assert_nothing_is_left(clone: Path) -> None:
     """But the two environments, which the check of a pull request has too."""
-    assert sorted(path.name for path in (clone / ".asv" / "pr_check").iterdir()) == ["base", "head", "lock"]
+    assert sorted(path.name for path in (clone / ".asv" / "pr_check").glob("[!.]*")) == ["base", "head", "lock"]
     assert git(clone, "status", "--porcelain") == ""
 
 

@@ -305,14 +305,15 @@ def test_only_a_driver_is_told_beside_sqlite(project: Project) -> None:
 
 
 def test_a_library_that_gets_worse_leads_to_its_page(project: Project) -> None:
-    """Rows that begin to fail are in what got worse, and the link is not to a view that is not there."""
+    """Rows that begin to be lost are in what got worse, and the link is not to a view that is not there."""
     measure(project, libraries())
     project.commit("Second")
-    measure(project, libraries(MADE_UP))
+    lost = "libraries.Libraries.track_lost_rows"
+    measure(project, {**libraries(), lost: {**libraries()[lost], ("200", "'made-up'"): 3.0}})
     project.publish()
     page = project.first_page()
-    assert "failed rows where there were none" in page
-    assert "<a href=\"libraries.html\">libraries.Libraries.track_failed_rows(200, 'made-up')</a> 0 → 198" in page
+    assert "lost rows where there were none" in page
+    assert f"<a href=\"libraries.html\">{lost}(200, 'made-up')</a> 0 → 3" in page
 
 
 def test_page_without_results(project: Project) -> None:

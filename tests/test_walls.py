@@ -124,7 +124,7 @@ def test_help_fits_on_a_screen_and_names_every_command_and_variable() -> None:
     settable = set(re.findall(r"^([A-Z]+) \?=", makefile, re.MULTILINE))
     settable |= set(re.findall(r"\$\((?:if|filter-out slow,)\s*\$\(([A-Z]+)\)", makefile)) - {"MACHINE"}
     assert {"COMMITS", "DISK", "ONLY"} <= settable
-    named = {line.partition("=")[0] for line in lines if not line.startswith("make ")} - {""}
+    named = {name for line in lines if not line.startswith("make ") for name in re.findall(r"\b([A-Z]+)=", line)}
     assert settable <= named
 
 

@@ -18,7 +18,10 @@ FOLDER = PROJECT / ".github" / "workflows"
 NAMES = sorted(path.name for path in FOLDER.glob("*.yml"))
 
 # Triggers for which GitHub runs what the pull request brings, with a token that it limits to reading for a stranger's.
-STRANGERS = {"pull_request"}
+STRANGERS = {"pull_request", "merge_group"}
+
+# What a workflow runs that calls this one: with the caller's trigger and rights.
+CALLED = "workflow_call"
 
 # Triggers that a stranger can cause and that run the main branch's workflow with the rights that it asks for.
 TRUSTED = {"pull_request_target", "workflow_run", "issue_comment", "issues", "discussion", "fork", "watch"}
@@ -41,8 +44,17 @@ def triggers(name: str) -> set[str]:
 
 
 def steps(name: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Each step, with its job."""
-    return [(job, step) for job in workflow(name)["jobs"].values() for step in job["steps"]]
+    """Each step, with its job; one that calls another workflow has none."""
+    return [(job, step) for job in jobs(name) for step in job["steps"]]
+
+
+def jobs(name: str) -> list[dict[str, Any]]:
+    """Those that run something themselves."""
+    every = list(workflow(name)["jobs"].values())
+    for job in every:
+        assert ("uses" in job) != ("steps" in job)
+        assert str(job.get("uses", "./")).startswith("./"), "another repository's workflow is another's to change"
+    return [job for job in every if "steps" in job]
 
 
 def rights(name: str) -> dict[str, str]:
@@ -63,14 +75,14 @@ def test_no_workflow_has_a_right_that_a_job_does_not_name(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_runs_a_strangers_code_may_only_read_and_has_no_secret(name: str) -> None:
-    if not triggers(name) & STRANGERS:
+    if not (triggers(name) & STRANGERS or triggers(name) == {CALLED}):
         pytest.skip("runs nothing of a pull request")
     assert set(rights(name).values()) <= {"read"}
     text = (FOLDER / name).read_text()
     assert "secrets." not in text
     assert "github.token" not in text
     assert "actions/cache" not in text  # what it would store, the main branch's runs would take
-    assert all(job["runs-on"].startswith("ubuntu-") for job in workflow(name)["jobs"].values())  # no machine of ours
+    assert all(job["runs-on"].startswith("ubuntu-") for job in jobs(name))  # no machine of ours
     assert all("environment" not in job for job in workflow(name)["jobs"].values())
 
 
@@ -78,11 +90,12 @@ def test_what_runs_a_strangers_code_may_only_read_and_has_no_secret(name: str) -
 def test_what_a_stranger_can_cause_with_rights_runs_the_main_branch_alone(name: str) -> None:
     if not triggers(name) & TRUSTED:
         pytest.skip("a stranger cannot cause it, or it has no rights")
-    assert triggers(name) == {"workflow_run"}
+    assert triggers(name) <= {"workflow_run", CALLED}
     checkouts = [step for _, step in steps(name) if str(step.get("uses", "")).startswith("actions/checkout@")]
     assert checkouts
     for step in checkouts:
-        assert step["with"]["ref"] == "${{ github.event.repository.default_branch }}"
+        ours = "(!inputs.check-repository && github.event.repository.default_branch)"
+        assert step["with"]["ref"] == f"${{{{ inputs.check-ref || {ours} || '' }}}}"
     for _, step in steps(name):
         assert not re.search(r"\b(make|pip|git|bash|sh|source)\b", step.get("run", "")), "it executes the tree's tools"
         if str(step.get("uses", "")).startswith("actions/download-artifact@"):
@@ -105,7 +118,8 @@ def test_nothing_that_a_stranger_writes_is_part_of_a_command(name: str) -> None:
             assert "${{" not in script, script
         for value in (step.get("with") or {}).values():
             if WRITTEN_BY_A_STRANGER.search(str(value)):
-                assert value == "${{ github.event.pull_request.head.sha }}"  # a hash, by GitHub itself
+                hashes = "github.event.pull_request.head.sha || github.event.merge_group.head_sha"  # by GitHub itself
+                assert value == f"${{{{ {hashes} }}}}"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -120,8 +134,8 @@ def test_every_action_is_pinned_to_a_commit_and_leaves_no_token_behind(name: str
 @pytest.mark.parametrize("name", NAMES)
 def test_no_job_can_run_for_ever(name: str) -> None:
     """GitHub's own limit is six hours; a pull request that is pushed again ends its older runs."""
-    assert all(0 < job["timeout-minutes"] <= 120 for job in workflow(name)["jobs"].values())
-    assert "concurrency" in workflow(name)
+    assert all(0 < job["timeout-minutes"] <= 120 for job in jobs(name))
+    assert "concurrency" in workflow(name) or triggers(name) == {CALLED}
     if triggers(name) & STRANGERS:
         assert workflow(name)["concurrency"]["cancel-in-progress"] not in {False, None}
 

@@ -92,8 +92,8 @@ class Folder(click.ParamType[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return its path."""
         path = Path(os.fspath(value))
-        if not path.is_dir():
-            what = "is no folder" if path.exists() else "does not exist"
+        if not os.path.isdir(path):
+            what = "is no folder" if os.path.exists(path) else "does not exist"
             self.fail(f"{str(path)!r} {what}: give a folder, or make it first", param, ctx)
         return str(path)
 
@@ -111,7 +111,11 @@ class OutputFile(click.ParamType[Path]):
         path = Path(os.fspath(value))
         if self.suffixes and path.suffix.lower() not in self.suffixes:
             self.fail(f"{str(path)!r} does not end with one of {', '.join(self.suffixes)}", param, ctx)
-        if path.is_dir() or not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+        try:
+            is_writable = not path.is_dir() and os.access(path if path.exists() else path.absolute().parent, os.W_OK)
+        except OSError:  # no name that a file can have
+            is_writable = False
+        if not is_writable:
             self.fail(f"{str(path)!r} cannot be written: give a file in a folder that is there", param, ctx)
         return path
 
