@@ -69,6 +69,7 @@ setup(
             "pre-commit==4.6.0",
             "pysqlite3==0.6.1; sys_platform == 'linux'",
             "pytest==9.2.0",
+            "pytest-xdist==3.8.0",
             "PyYAML==6.0.4",
             "ruff==0.17.6",
             "zizmor==1.32.0",
