@@ -22,8 +22,10 @@ from sqlite_writes.scenarios.strace import can_trace
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# A shell's background jobs ignore Ctrl-C, and so would every process that a test starts and then interrupts.
+# A shell's background jobs ignore Ctrl-C, and those of nohup a closed terminal: so would every process that a test
+# starts and then interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # macOS allows 256 descriptors, and a burst of 250 takes two a worker.
 SOFT, HARD = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -355,7 +355,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "locked"
     folder.mkdir()
     create_table(folder / "a.db")
-    for parent in [tmp_path, *tmp_path.parents][:3]:  # pytest's folders are private
+    for parent in [tmp_path, *tmp_path.parents][:4]:  # pytest's folders are private
         parent.chmod(parent.stat().st_mode | stat.S_IXGRP | stat.S_IXOTH)
     folder.chmod(0o555)
     try:

@@ -178,7 +178,6 @@ def bench_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two bursts a cell, and sizes that take no time."""
-    monkeypatch.setattr(burst, "BURSTS", 2)
     monkeypatch.setattr(common, "BURSTS", 2)
     monkeypatch.setattr(caller, "BURSTS", 3)
     monkeypatch.setattr(burst, "USUAL", 5)
