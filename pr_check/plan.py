@@ -70,7 +70,8 @@ class Plan:
     varying: what is exact elsewhere and varies, or fails now and then, is taken so often: that all runs of head exceed
     all of base is 1 in 12,870 by chance. unjudged: the share of the chosen times that may stay undecided in a PASS.
 
-    big_bursts, once_each, confirmation: the time limit's shares; what is not needed there is left to the times.
+    big_bursts, once_each, confirmation: the time limit's shares; what is not needed there is left to the times. Of
+    theirs, first_look is for the pairs before the first look; the rest is for those that are not decided by then.
     least_seconds: for each of them, however short the limit is. building: seconds that a build may take; two new
     environments at once took 10, with the packages' registry near. space: bytes that the databases, the wheels and the
     environments need.
@@ -97,6 +98,7 @@ class Plan:
 
     big_bursts: float = 0.2
     once_each: float = 0.25
+    first_look: float = 0.5
     confirmation: float = 0.25
     least_seconds: float = 15.0
     building: float = 300.0

@@ -201,7 +201,7 @@ class Sampling(Turns):
         touched = self.evidence.touched | {pairs.benchmark.group for pairs in declared}
         candidates = [*(one for one in declared if one.base), *self.evidence.candidates]
         ordered = most_telling(candidates, touched)
-        left = until - time.monotonic()
+        left = self.plan.first_look * (until - time.monotonic())
         # Of more benchmarks each needs more pairs, so that it can be told from chance.
         chosen = max((self._affordable(ordered, look, left) for look in self.plan.looks), key=len, default=[])
         for pairs in ordered:
