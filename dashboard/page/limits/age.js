@@ -10,9 +10,9 @@ function showAge() {
   if (!time) return;
   const passed = Date.now() - Number(time.dataset.moment);
   time.title ||= time.textContent;
-  const [unit, length] = UNITS.find(([, one]) => passed >= one) ?? ["minute", 60_000];
-  const count = Math.max(0, Math.floor(passed / length));
-  time.textContent = `${count} ${unit}${count === 1 ? "" : "s"} ago`;
+  const [unit, length] = UNITS.find(([, one]) => passed >= one) ?? ["", 1];
+  const count = Math.floor(passed / length);
+  time.textContent = unit ? `${count} ${unit}${count === 1 ? "" : "s"} ago` : "less than a minute ago";
   const stopped = document.getElementById("stopped");
   if (!stopped) return;
   stopped.hidden = passed <= SILENT;
