@@ -146,11 +146,13 @@ class Model:
 
     def _waits_for_a_sync(self, world: World, me: int, my: Writer) -> Iterator[tuple[str, World]]:
         file, owner = world.lock
-        if self._is_covered(world, me):
+        is_covered = self._is_covered(world, me)
+        if is_covered:
             yield "is covered", put(world, me, at="synced")
-        elif owner == NOBODY or file != my.log:
+        # Even if it is covered: the note may come between its look at it and its try of the lock.
+        if owner == NOBODY or file != my.log:
             yield "locks the log", put(world._replace(lock=(my.log, me)), me, at="has lock")
-        elif "sync alone when nothing is heard" not in self.without:
+        elif not is_covered and "sync alone when nothing is heard" not in self.without:
             yield from self._begins_its_sync(world, me, my)
 
     def _syncs_for_all(self, world: World, me: int, my: Writer) -> Iterator[tuple[str, World]]:
