@@ -63,7 +63,8 @@ def move_away(path: Path) -> None:
     gone = path.with_name("gone")
     gone.mkdir()
     for there in path.parent.glob("*.db*"):
-        there.rename(gone / there.name)
+        with suppress(FileNotFoundError):  # a journal that its transaction has just deleted
+            there.rename(gone / there.name)
 
 
 def scribble(path: Path) -> None:
@@ -109,8 +110,8 @@ def burst_with(mishap: Callable[[Path], object], database: str, settings: str) -
         came, was_in_their_midst = burst_and(mishap, database, settings)
         if was_in_their_midst:
             break
-        for path in Path(database).parent.glob(f"{Path(database).name}*"):
-            path.unlink()
+        for path in Path(database).parent.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     return came
 
 
