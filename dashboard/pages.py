@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from asv.repo import Repo
     from jinja2 import Environment
 
-    from .history import History
+    from .changes import Judged, Name
+    from .history import Commit, History
 
 # uPlot, as its makers built it: docs/the_pages.md says why.
 PLOTTING = [("youplot", "vendor/uplot.iife.min.js"), ("youplot", "vendor/uplot.min.css")]
@@ -74,17 +75,11 @@ class LimitsPage(OutputPublisher):  # type: ignore[misc] # asv has no types
         judged = judge(histories, benchmarks, conf.regressions_first_commits)
         worsenings = find_worsenings(judged, histories)
         templates = _templates()
-        data = html_dir / "limits"
-        data.mkdir()
-        for source in (*(packaged(*file) for file in PLOTTING), *OURS.glob("limits/*")):
-            shutil.copyfile(source, data / source.name)
-        of_limits = [commit for commit in commits if any(commit.revision in of.measurements for of in limits)]
-        index = write_data(data, limits, of_limits, benchmarks, judged)
         published = datetime.now(timezone.utc)
         # A new publish has a new version, and so new addresses for what a browser may have kept.
         version = hashlib.sha256(published.isoformat().encode()).hexdigest()[:12]
         first = first_view(limits)
-        write_json(data / "index.json", index | {"version": version, "first": first.folder if first else None})
+        _write_limits(html_dir / "limits", limits, commits, benchmarks, judged, version, first)
         common = {
             "policy": POLICY,
             "version": version,
@@ -116,6 +111,24 @@ class LimitsPage(OutputPublisher):  # type: ignore[misc] # asv has no types
         environment, dropped = keep_measured(benchmarks, graphs, first)
         write_stock_page(html_dir, dropped)
         write_tachyon(html_dir, commits, graphs, environment, dropped)
+
+
+def _write_limits(
+    data: Path,
+    limits: list[History],
+    commits: list[Commit],
+    benchmarks: dict[str, Any],
+    judged: Mapping[Name, Judged],
+    version: str,
+    first: History | None,
+) -> None:
+    """Write what the first page runs and reads in a browser."""
+    data.mkdir()
+    for source in (*(packaged(*file) for file in PLOTTING), *OURS.glob("limits/*")):
+        shutil.copyfile(source, data / source.name)
+    measured = [commit for commit in commits if any(commit.revision in of.measurements for of in limits)]
+    index = write_data(data, limits, measured, benchmarks, judged)
+    write_json(data / "index.json", index | {"version": version, "first": first.folder if first else None})
 
 
 def _answers(histories: list[History]) -> dict[str, Any]:
