@@ -24,7 +24,7 @@ from .conftest import PROJECT, READS_PROC, Living, wait_until
 # One of each kind, a single look at its time, and on a busy machine too as much time as that takes.
 SMALL = replace(
     PLAN,
-    only=r"(Promises|InsertCost)\('wal'|sequence\.InsertRow\('default'|ReadThenWrite\('wal', 'immediate'",
+    only=r"(Promises|InsertCost)\('wal'|sequence\.InsertRow\('wal-normal'|ReadThenWrite\('wal', 'immediate'",
     looks=PLAN.looks[:1],
     least_seconds=60.0,
 )

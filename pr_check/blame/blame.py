@@ -60,7 +60,7 @@ class Blame:
 
     def run(self) -> Answer:
         """Return the answer; ``NothingToFindError`` or ``SetUpError`` if there is none."""
-        self._difference = self._compare_ends()
+        self._compare_ends()
         answer = self._search_and_confirm()
         if answer.doubt.startswith("not confirmed") and self.search.reopen():
             self.say(f"{answer.doubt}: back to {self._range()}")
@@ -85,7 +85,7 @@ class Blame:
     def _range(self) -> str:
         return f"{self._good.hash[:8]}..{self._bad.hash[:8]}"
 
-    def _compare_ends(self) -> Difference:
+    def _compare_ends(self) -> None:
         """Sample GOOD and BAD in random order until it is sure what tells them apart."""
         good, bad = self.history.commits[0], self.history.commits[-1]
         self.say(f"comparing GOOD {good} and BAD {bad}")
@@ -95,7 +95,7 @@ class Blame:
             raise SetUpError(f"GOOD {good.hash[:8]} or BAD {bad.hash[:8]} {error}") from None
         seen: dict[Place, list[Observation]] = {"base": [], "head": []}
         until = time.monotonic() + ENDS * self.limit
-        while True:
+        while self._difference is None:
             for place in self._both():
                 seen[place].append(self._possible(place))
             self._known_errors = {one.kind_of_error for one in seen["head"] if one.error}
@@ -103,10 +103,8 @@ class Blame:
             self.progress(f"GOOD and BAD: {count} samples of each")
             before, after = self._numbers_of_ends(seen)
             is_last = count >= LOOKS[-1] or (count >= EXACT and time.monotonic() > until)
-            difference = compare_ends(before, after, self.metric.show, is_last)
-            if difference:
-                self._say_ends(difference, before, after, seen["head"][-1])
-                return difference
+            self._difference = compare_ends(before, after, self.metric.show, is_last)
+        self._say_ends(self._difference, before, after, seen["head"][-1])
 
     def _possible(self, place: Place) -> Observation:
         """Take a sample of an end, and refuse what is not possible there."""
