@@ -68,13 +68,12 @@ class Sampling(Turns):
             self._note_duration("bursts of many workers")
             self.sample_once(time.monotonic() + max(plan.once_each * limit, plan.least_seconds))
             self._note_duration("each once")
-            if self._is_head_broken():
-                return self.evidence
-            least = time.monotonic() + plan.least_seconds
-            until = max(self.until - plan.confirmation * limit, least)
-            self.choose_times(until)
-            self.sample_times(until)
-            self._note_duration("times")
+            if not self._is_head_broken():
+                least = time.monotonic() + plan.least_seconds
+                until = max(self.until - plan.confirmation * limit, least)
+                self.choose_times(until)
+                self.sample_times(until)
+                self._note_duration("times")
             self.until = max(self.until, time.monotonic() + plan.least_seconds)
             self.confirm()
             self._note_duration("confirmation")

@@ -28,6 +28,9 @@ _MARK = "PR_CHECK_MARK"
 # Seconds for a sampler to start, or to import a module of benchmarks.
 LONGEST_START = 120.0
 
+# Seconds for what was killed to be gone: one in a disk's sync ends after that.
+LONGEST_END = 10.0
+
 
 @dataclass
 class Side:
@@ -163,9 +166,12 @@ class Side:
             process.stdin.close()
         process.stdout.close()
         process.wait()
-        for stray in self._strays():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(stray, signal.SIGKILL)
+        until = time.monotonic() + LONGEST_END
+        while (strays := self._strays()) and time.monotonic() < until:
+            for stray in strays:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(stray, signal.SIGKILL)
+            time.sleep(0.01)
 
     def _strays(self) -> list[int]:
         """Return the processes with our mark in their environment, on Linux: what an ended sampler left behind."""

@@ -22,13 +22,15 @@ from pr_check.errors import SetUpError
 from pr_check.suite import find_suite
 
 from .conftest import PROJECT, READS_PROC, Living
+from .tiny_project import BACKEND, TINY, Project
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 IDENTITY = ("-c", "user.name=Ada", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
 BAD = next(mutant for mutant in MUTANTS if mutant.name == "a second statement")
-METRIC = "cost.InsertCost.track_sql_statements('wal', 'disk')"
+METRIC = "numbers.track_pages"
+OURS = "cost.InsertCost.track_sql_statements('wal', 'disk')"
 
 
 def commit(folder: Path, name: str, change: Callable[[str], str], message: str) -> str:
@@ -47,50 +49,43 @@ def merge(folder: Path, branch: str, message: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A build that fails, its repair, words, and a merge that brings a second statement for each insert."""
-    folder = tmp_path_factory.mktemp("blame") / "clone"
-    git(PROJECT, "clone", "-q", str(PROJECT), str(folder))
-    git(folder, "checkout", "-qB", "main")
-    commit(folder, "setup.py", lambda text: f"{text}raise SystemError('on purpose')\n", "Break the build")
-    commit(folder, "setup.py", lambda text: text.replace("raise SystemError('on purpose')\n", ""), "Repair the build")
-    commit(folder, "docs/rate.md", lambda text: f"{text}\nMore words.\n", "Say more")
-    git(folder, "checkout", "-qb", "topic")
-    commit(folder, BAD.file, lambda text: text.replace(BAD.old, BAD.new), "Count the rows")
-    git(folder, "checkout", "-q", "main")
-    commit(folder, "docs/rate.md", lambda text: f"{text}\nStill more.\n", "Say still more")
-    merge(folder, "topic", "Merge the count of the rows")
-    return folder
-
-
-def assert_nothing_is_left(clone: Path) -> None:
-    """But the two environments, which the check of a pull request has too."""
-    assert sorted(path.name for path in (clone / ".asv" / "pr_check").glob("[!.]*")) == ["base", "head", "lock"]
-    assert git(clone, "status", "--porcelain") == ""
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A build that fails, its repair, words, and a merge that makes something cost more."""
+    project = Project(tmp_path_factory.mktemp("blame") / "project")
+    broken = "raise SystemError('on purpose')\nimport pathlib"
+    project.commit((BACKEND, "import pathlib", broken), message="Break the build")
+    project.commit((BACKEND, broken, "import pathlib"), message="Repair the build")
+    commit(project.folder, "docs/words.md", lambda text: f"{text}\nMore words.\n", "Say more")
+    git(project.folder, "checkout", "-qb", "topic")
+    project.commit((TINY, "3 * n", "4 * n"), message="Fill more pages")
+    git(project.folder, "checkout", "-q", "main")
+    commit(project.folder, "docs/words.md", lambda text: f"{text}\nStill more.\n", "Say still more")
+    merge(project.folder, "topic", "Merge more pages")
+    return project
 
 
 def test_an_exact_cost_is_blamed_on_its_commit_and_a_build_that_fails_is_stepped_around(
-    clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(clone)
+    monkeypatch.chdir(project.suite)
     assert main([METRIC, "HEAD~5", "--seed", "1"]) == 0
     said, _, answer = capsys.readouterr().out.partition("\n\n")
-    head, base, topic = (git(clone, "rev-parse", name)[:8] for name in ("HEAD", "HEAD^2^", "HEAD^2"))
+    head, base, topic = (git(project.folder, "rev-parse", name)[:8] for name in ("HEAD", "HEAD^2^", "HEAD^2"))
     assert "3 commits that can change it, and 2 that cannot" in said
     assert re.search(r'1 of about 2: \w{8} "Break the build": stepped around: does not build: SystemError', said)
-    assert re.search(r'2 of about 2: \w{8} "Repair the build": good \(\d statements\)', said)
-    assert answer.startswith(f'{head} "Merge the count of the rows"\n  by Ada on 20')
+    assert re.search(r'2 of about 2: \w{8} "Repair the build": good \(15 pages\)', said)
+    assert answer.startswith(f'{head} "Merge more pages"\n  by Ada on 20')
     assert re.search(r"\n  sure: 3 fresh samples of it and of the commit before it, each the same\n", answer)
     assert f"\n  see it: git show {head}\n" in answer
     assert f'make blame METRIC="{METRIC}" GOOD={base} BAD={topic}' in answer
-    assert_nothing_is_left(clone)
+    project.assert_nothing_is_left()
 
 
 @READS_PROC
-def test_ctrl_c_says_how_far_it_got_and_leaves_nothing(clone: Path, marked: Living) -> None:
+def test_ctrl_c_says_how_far_it_got_and_leaves_nothing(project: Project, marked: Living) -> None:
     search = subprocess.Popen(
         [sys.executable, "-P", "-m", "pr_check.blame", METRIC, "HEAD~5"],
-        cwd=clone,
+        cwd=project.suite,
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -106,13 +101,13 @@ def test_ctrl_c_says_how_far_it_got_and_leaves_nothing(clone: Path, marked: Livi
     assert search.returncode == 130, out + err
     assert re.fullmatch(r'interrupted: between \w{8} ".*" and \w{8} ".*"; nothing is left running\n', err)
     assert marked() == []
-    assert_nothing_is_left(clone)
+    project.assert_nothing_is_left()
 
 
 def test_where_only_words_changed_there_is_nothing_to_find(
-    clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(clone)
+    monkeypatch.chdir(project.suite)
     assert main([METRIC, "HEAD~3", "HEAD~1"]) == 3
     assert "no difference between GOOD and BAD: none of 2 commits touches the package" in capsys.readouterr().out
 
@@ -191,8 +186,8 @@ def test_a_shallow_clone_is_refused(repository: Path, tmp_path: Path) -> None:
     [
         ((), "METRIC '' is not in the suite; it has "),
         (("METRIC=burst.Burst.time_burst", "GOOD=HEAD^"), "names no parameters: write burst.Burst.time_burst("),
-        ((f"METRIC={METRIC}", "GOOD=nowhere"), "GOOD 'nowhere' is not a commit of this repository"),
-        ((f"METRIC={METRIC}", "GOOD=HEAD", "BLAME=--time-limit 0"), "'0' is not a number of seconds from 1 to 86400"),
+        ((f"METRIC={OURS}", "GOOD=nowhere"), "GOOD 'nowhere' is not a commit of this repository"),
+        ((f"METRIC={OURS}", "GOOD=HEAD", "BLAME=--time-limit 0"), "'0' is not a number of seconds from 1 to 86400"),
     ],
 )
 def test_make_blame_passes_a_metric_with_its_quotes_and_says_in_one_line_what_is_wrong(

@@ -402,6 +402,7 @@ def test_a_long_timeout_of_which_a_busy_machine_takes_a_part_is_kept() -> None:
         (0, (0, 8, 200), False, "INCONCLUSIVE"),  # p = 0.0036: not enough for one look of four
         (0, (0, 4, 200), False, "PASS"),
         (3, None, False, "PASS"),  # as often as before
+        (1, None, False, "INCONCLUSIVE"),  # nobody has looked again
     ],
 )
 def test_a_suspicion(base: int, fresh: tuple[int, int, int] | None, is_cut_short: bool, verdict: str) -> None:

@@ -142,6 +142,8 @@ def _is_still_suspect(
 
     Where there was no time for more of them, what failed on the head alone and again is suspect, however rarely.
     """
+    if fresh[0][1] == 0:  # nobody has looked again
+        return True
     if not was_cut_short:
         return p_value < plan.confirmation_level  # enough if it had been looked at once
     (_, samples), (head_failed_again, _) = fresh
