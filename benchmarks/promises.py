@@ -1,4 +1,4 @@
-"""What an insert and a burst's report promise, for the check of a pull request alone: asv runs nothing of it.
+"""What an insert, a burst's report and the pool promise, for the check of a pull request alone: asv runs nothing of it.
 
 Each fact is the same in every sample, and ``check_rules`` says when a commit keeps it (docs/the_check.md).
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .check import promises
+from .check import gate, promises
 from .common import USUAL_SETTINGS
 
 if TYPE_CHECKING:
@@ -80,3 +80,21 @@ class Accounting:
 
     def check_values(self) -> Sample:
         return promises.values_kept()
+
+
+class Gate:
+    """The pool: workers that start together once all are ready, and one that hangs."""
+
+    check_samples = ({"kind": "facts", "method": "check_gate", "params": [], "deadline": 60},)
+    check_rules = (
+        ("workers of four that meet", "not less", "workers are not at work at the same time"),
+        ("items in the order of the outcomes", "same", "outcomes are not in the order of the items"),
+        ("workers that start before all are ready", "not more", "a worker starts before all are ready"),
+        ("seconds from the first start to the last", "nearly as soon", "workers do not start at one moment"),
+        ("status of a worker that hangs", "same", "a worker that hangs ends in another way"),
+        ("wait for a worker that hangs", "in time", "the pool's deadline is not kept"),
+        ("workers that live on", "not more", "a worker lives on after its call"),
+    )
+
+    def check_gate(self) -> Sample:
+        return gate.gate()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 _WRITERS, _TABLE, _SETTINGS = (f"sqlite_writes/{name}.py" for name in ("writers/ours", "table", "settings"))
 _REPORT, _LINE, _TRANSACTION = (f"sqlite_writes/{name}.py" for name in ("report", "line", "scenarios/transaction"))
+_WORKER, _CALLER = (f"sqlite_writes/pool/{name}.py" for name in ("worker", "caller"))
 
 _CALLED = "    called = time.monotonic()\n    with open_writer(database, settings) as insert:\n"
 _OPENED = (
@@ -17,6 +18,8 @@ _OPENED = (
 _INSERT = "    execute(INSERT_ROW, row)\n"
 _COMMIT = '    execute("COMMIT")\n'
 _CREATE = "                connection.execute(CREATE_TABLE)\n"
+_CALLED_ONE = "                return False\n        return True\n\n    def _note"
+_NAMED = "    if isinstance(name, str):\n        return name\n    code"
 _TRACED = "        trace = insert(row)\n    return trace._replace(called=called, closed"
 
 
@@ -148,6 +151,17 @@ MUTANTS = (
            "NEW FAILURE", r"no longer share a sync"),
     Mutant("a next one who is not called", _LINE, "and not self._call(address):", "and not self.path:",
            "REGRESSION", r"% longer"),
+    Mutant("a line that wakes all who wait", _LINE, _CALLED_ONE, _CALLED_ONE.replace("True", "False"),
+           "REGRESSION", r"% longer"),
+    # The pool.
+    Mutant("a gate that is never shut", _WORKER, "    os.read(pipes.gate.read_end, 1)", "    clock[0] = 1.0",
+           "NEW FAILURE", r"starts before all are ready"),
+    Mutant("workers that start in two waves", _WORKER, "    me = os.getpid()\n",
+           "    time.sleep(index % 2)\n    me = os.getpid()\n", "NEW FAILURE", r"do not start at one moment"),
+    Mutant("a deadline that is not kept", _CALLER, "time.monotonic() + deadline)", "time.monotonic() + deadline + 5)",
+           "NEW FAILURE", r"deadline is not kept"),
+    Mutant("outcomes in another order", _CALLER, "    return _outcomes(report, status)",
+           "    return _outcomes(report, status)[::-1]", "NEW FAILURE", r"not in the order of the items"),
     # Rows.
     Mutant("a retry that drops the row", _WRITERS, _TRACED,
            "        try:\n            trace = insert(row)\n        except sqlite3.OperationalError as error:\n"
@@ -155,8 +169,6 @@ MUTANTS = (
            "            trace = InsertTrace(called, called, called, called, called, 0)\n"
            "    return trace._replace(called=called, closed",
            "NEW FAILURE", r"finds the database locked ends in another way"),
-    Mutant("a forgotten commit", _WRITERS, _COMMIT, "",
-           "NEW FAILURE", r"rows lost without an error|not in the table"),
     Mutant("a rollback in place of the commit", _WRITERS, _COMMIT, _COMMIT.replace("COMMIT", "ROLLBACK"),
            "NEW FAILURE", r"rows lost without an error|not in the table"),
     Mutant("a row inserted twice", _WRITERS, *_after_insert("execute(INSERT_ROW, (*row,))"),
@@ -194,6 +206,8 @@ MUTANTS = (
            "NEW FAILURE", r"tells other times"),
     Mutant("failures that raise nothing", _REPORT,
            "if self.failed or self.lost or self.altered or self.duplicated:", "if self.failed > 9:",
+           "NEW FAILURE", r"no longer counts"),
+    Mutant("errors without a name", "sqlite_writes/errors.py", _NAMED, _NAMED.replace("return name", "return None"),
            "NEW FAILURE", r"no longer counts"),
     Mutant("a package that cannot be imported", _SETTINGS, "LONGEST_TIMEOUT = 2_000_000",
            "LONGEST_TIMEOUT = _2_000_000", "NEW FAILURE", r"NameError"),

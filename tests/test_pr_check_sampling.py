@@ -132,6 +132,7 @@ def test_every_kind_of_sample(sides: Callable[..., Side]) -> None:
     assert counted["three rows doubled, as counted"]["duplicated"] == 3
     assert counted["three rows refused, as counted"] == {
         "failed": 3, "lost": 0, "recovered": 0, "duplicated": 0, "altered": 0, "raises": True,
+        "errors": {"SQLITE_BUSY": 3},
     }  # fmt: skip
 
 
@@ -321,11 +322,14 @@ def test_both_hang_in_an_exact_sample(sides: Callable[..., Side]) -> None:
         ("a report that halves its times", "accounting"),
         ("long values cut", "values"),
         ("numbers written as text", "values"),
+        ("errors without a name", "accounting"),
+        ("a gate that is never shut", "gate"),
+        ("workers that start in two waves", "gate"),
     ],
 )
 def test_bad_changes_are_found_with_their_cause(name: str, settings: str, sides: Callable[..., Side]) -> None:
     names = (f"cost.InsertCost('{settings}', 'disk')",) if "statement" in name else (
-        f"promises.Promises('{settings}')", f"promises.Accounting.{settings}")  # fmt: skip
+        f"promises.Promises('{settings}')", f"promises.Accounting.{settings}", f"promises.Gate.{settings}")  # fmt: skip
     plan = replace(PLAN, facts=tuple(one for one in PLAN.facts if one.name in names))
     sampled = sample(sides(), sides(BY_NAME[name]), plan)
     sampled.sample_facts()

@@ -120,6 +120,8 @@ def accounting() -> Sample:
             counted["raises"] = False
         except RuntimeError:
             counted["raises"] = True
+        if what == "refused":
+            counted["errors"] = dict(report.errors)
         if action:  # a burst of three with a timeout of 0 may meet locks of its own
             del counted["failed"]
             counted[places[what]] += report.failed
