@@ -40,16 +40,22 @@ def is_known(pairs: Pairs) -> bool:
     return True
 
 
-def may_have_risen(pairs: Pairs) -> bool:
+def has_risen(pairs: Pairs) -> bool:
     """Say whether every tracked value of head is above every one of base, as far as is known."""
     base, head = pairs.tracked()
     return bool(base and head) and min(head) > max(base)
 
 
+def rises_now_and_then(pairs: Pairs) -> bool:
+    """Say whether base always has the same tracked value, and head a higher one in some samples and not in others."""
+    base, head = pairs.tracked()
+    return bool(base and head) and len(set(base)) == 1 and min(head) <= base[0] < max(head)
+
+
 def is_measurement(pairs: Pairs) -> bool:
     """Say whether a tracked value varies as a time does: on the base, and around what is not 0."""
     base, head = pairs.tracked()
-    return len(set(base)) > 1 and min((*base, *head)) > 0 and not may_have_risen(pairs)
+    return len(set(base)) > 1 and min((*base, *head)) > 0 and not has_risen(pairs)
 
 
 def suspected_way(pairs: Pairs) -> Callable[[Reply], bool]:

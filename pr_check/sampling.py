@@ -180,7 +180,11 @@ class Sampling(Turns):
     def _sample_value(self, pairs: Pairs) -> None:
         """Take a tracked value that differs until it is plain that it varies, or that it does not."""
         self.evidence.values.append(pairs)
-        while len(pairs.base) < 2 or (len(pairs.base) < self.plan.varying and rules.may_have_risen(pairs)):
+        while (
+            len(pairs.base) < 2
+            or (len(pairs.base) < self.plan.varying and rules.has_risen(pairs))
+            or (len(pairs.base) < self.plan.now_and_then and rules.rises_now_and_then(pairs))
+        ):
             if len(pairs.base) > 1 and time.monotonic() > self.until:
                 self.evidence.cut_short.add(pairs.benchmark.name)
                 return

@@ -49,8 +49,8 @@ def test_nothing_of_this_suite_is_missing() -> None:
     modules = {path.stem for path in (PROJECT / "benchmarks").glob("*.py")} - {"__init__", "common", "promises"}
     assert {one.name.partition(".")[0] for one in PLAN.once} == modules
     assert {one.group for one in (*PLAN.times, *PLAN.failures, *PLAN.facts)} == {
-        "burst.Burst", "caller.HeldConnection", "cost.InsertCost", "promises.Accounting", "promises.Promises",
-        "sequence.InsertRow", "transaction.ReadThenWrite",
+        "burst.Burst", "caller.HeldConnection", "cost.InsertCost", "promises.Accounting", "promises.Gate",
+        "promises.Promises", "sequence.InsertRow", "transaction.ReadThenWrite",
     }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pr_check import inference
 from pr_check.findings import Finding
 
 if TYPE_CHECKING:
@@ -56,15 +57,18 @@ def judge_value(
     if (not exact and len(before) < plan.varying) or (max(after) > max(before) and len(before) < least):
         return
     more, less = min(after) - max(before), min(before) - max(after)
-    amount = round(max(after) - min(before) if more > 0 else min(after) - max(before), 6)
+    is_sometimes = more <= 0 < max(after) - max(before) and min(before) == max(before)
+    amount = round(max(after) - min(before) if more > 0 or is_sometimes else min(after) - max(before), 6)
     cause = _counted(unit, amount) + (f" ({because})" if because else "")
     is_weaker = less > 0 and bool(fewer_is_worse)
     acceptance = next((one for one in accepted if _accepts(one, metric, amount)), None)
-    if more <= 0 and not is_weaker:
+    if acceptance is not None and (more > 0 or is_weaker or is_sometimes):
+        judgement.notes.append(f"{name}: {cause}, accepted: {acceptance.reason}")
+    elif is_sometimes:
+        _judge_now_and_then(name, before, after, cause, judgement, plan)
+    elif more <= 0 and not is_weaker:
         if less > 0:
             judgement.notes.append(f"{name}: improved, {cause}")
-    elif acceptance is not None:
-        judgement.notes.append(f"{name}: {cause}, accepted: {acceptance.reason}")
     else:
         how = "exact" if exact else "varies, but every head run is above every base run"
         judgement.findings.append(
@@ -78,6 +82,29 @@ def judge_value(
                 cause=cause + (f": {fewer_is_worse}" if is_weaker else ""),
             )
         )
+
+
+def _judge_now_and_then(
+    name: str, before: list[Any], after: list[Any], cause: str, judgement: Judgement, plan: Plan
+) -> None:
+    """Judge a value that is the same every time on the base, and higher in some samples of the head."""
+    higher = sum(value > before[0] for value in after)
+    p_value = inference.p_value_of_failing_more((0, len(before)), (higher, len(after)))
+    cause = f"{cause} in {higher} of {len(after)} runs"
+    if p_value >= plan.confirmation_level:
+        judgement.notes.append(f"{name}: {cause}, and in none of {len(before)} on the base: not surely more often")
+        return
+    judgement.findings.append(
+        Finding(
+            kind="cost",
+            benchmark=name,
+            base=_range(before),
+            head=_range(after),
+            change=_number(max(after) - before[0], "+"),
+            evidence=f"Fisher's exact test, p = {p_value:.2g}",
+            cause=cause,
+        )
+    )
 
 
 def _accepts(acceptance: AcceptedCost, metric: str, amount: float) -> bool:
