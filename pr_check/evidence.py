@@ -110,7 +110,8 @@ class Evidence:
     judged, and why, by name. needed: about how many seconds more it takes to judge that too.
 
     is_head_broken: whether nothing runs on the head.
-    hangs: what did not end on the head, so that sampling stopped. flagged: the names of what seemed slower.
+    hangs: what did not end on the head, so that sampling stopped. hanging: by name what did not end there in the time
+    that was left, while the base needed much less of it: both in seconds. flagged: the names of what seemed slower.
     cut_short: of what there was no time to sample often enough when it was looked at again.
     control: the seconds of the same work, again and again. durations: of each phase, in seconds.
     """
@@ -130,6 +131,7 @@ class Evidence:
     needed: float = 0.0
     is_head_broken: bool = False
     hangs: Pairs | None = None
+    hanging: dict[str, tuple[float, float]] = field(default_factory=dict)
     flagged: list[str] = field(default_factory=list)
     cut_short: set[str] = field(default_factory=set)
     control: list[float] = field(default_factory=list)

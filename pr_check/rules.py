@@ -46,10 +46,15 @@ def has_risen(pairs: Pairs) -> bool:
     return bool(base and head) and min(head) > max(base)
 
 
-def rises_now_and_then(pairs: Pairs) -> bool:
-    """Say whether base always has the same tracked value, and head a higher one in some samples and not in others."""
+def needs_another(pairs: Pairs, plan: Plan) -> bool:
+    """Say whether it is open if a tracked value varies, or whether head's is higher: always, or now and then."""
     base, head = pairs.tracked()
-    return bool(base and head) and len(set(base)) == 1 and min(head) <= base[0] < max(head)
+    taken = len(pairs.base)
+    if taken < 2 or not base or not head:
+        return taken < 2
+    is_steady = len(set(base)) == 1
+    is_now_and_then = is_steady and min(head) <= base[0] < max(head)
+    return taken < (plan.now_and_then if is_now_and_then else plan.varying) and (is_steady or has_risen(pairs))
 
 
 def is_measurement(pairs: Pairs) -> bool:

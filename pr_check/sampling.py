@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 # Seconds that a benchmark has to end, when the time is nearly over.
 LEAST = 5.0
 
+# A head that has not ended when the time is over hangs, it seems, if the base needed less than this share of it.
+HANGS_BEYOND = 1 / 3
+
 UNTIMED = "there was no time to time it"
 
 
@@ -139,8 +142,10 @@ class Sampling(Turns):
     def _run_once(self, benchmark: Benchmark, left: float) -> Pairs | None:
         """Return a pair of it, or nothing if neither side ends in the time that is left or allowed."""
         pairs = Pairs(benchmark)
-        self.add_both_at_once(pairs, min(benchmark.deadline, left))
+        of_base = self.add_both_at_once(pairs, min(benchmark.deadline, left))
         hangs = ["timed out" in reply for reply in (pairs.base[0], pairs.head[0])]
+        if hangs == [False, True] and of_base < HANGS_BEYOND * left < HANGS_BEYOND * benchmark.deadline:
+            self.evidence.hanging[benchmark.name] = (of_base, left)
         if any(hangs) and left < benchmark.deadline:
             self.evidence.left_out[benchmark.group] = f"it did not end in the {left:.0f} s that were left"
             self.evidence.needed += 2 * benchmark.deadline
@@ -180,11 +185,7 @@ class Sampling(Turns):
     def _sample_value(self, pairs: Pairs) -> None:
         """Take a tracked value that differs until it is plain that it varies, or that it does not."""
         self.evidence.values.append(pairs)
-        while (
-            len(pairs.base) < 2
-            or (len(pairs.base) < self.plan.varying and rules.has_risen(pairs))
-            or (len(pairs.base) < self.plan.now_and_then and rules.rises_now_and_then(pairs))
-        ):
+        while rules.needs_another(pairs, self.plan):
             if len(pairs.base) > 1 and time.monotonic() > self.until:
                 self.evidence.cut_short.add(pairs.benchmark.name)
                 return

@@ -37,16 +37,21 @@ class Turns:
         self._timeouts = {"base": 0, "head": 0}
         self._control = base.databases / "control"
 
-    def add_both_at_once(self, pairs: Pairs, deadline: float) -> None:
-        """Take one more sample of each side, both at the same time, and wait for them so many seconds."""
+    def add_both_at_once(self, pairs: Pairs, deadline: float) -> float:
+        """Take one more sample of each side, both at the same time, and wait for them so many seconds.
+
+        Returns the seconds until the base's came.
+        """
         self._prepare(pairs.benchmark)
         started = time.monotonic()
         for side in (self.base, self.head):
             side.send(pairs.benchmark.sample, pairs.benchmark.arguments)
         until = time.monotonic() + deadline
         pairs.base.append(self.base.receive(until))
+        of_base = time.monotonic() - started
         pairs.head.append(self.head.receive(until))
         pairs.seconds += time.monotonic() - started
+        return of_base
 
     def add_facts(self, pairs: Pairs) -> None:
         """Take facts once more; what is exact does not depend on who else runs."""

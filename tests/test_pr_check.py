@@ -94,6 +94,14 @@ def test_too_little_time_is_inconclusive(project: Project) -> None:
     assert main(["HEAD^", "HEAD", "--time-limit", "1"], replace(PLAN, only="Work", least_seconds=0.0)) == 3
 
 
+def test_a_head_that_has_not_ended_when_the_time_is_over_is_no_pass(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.commit((TINY, "return 3 * n", "import time; time.sleep(600)"))
+    assert main(["HEAD^", "HEAD", "--time-limit", "4"], replace(SMALL, least_seconds=1.0)) == 3
+    assert "it may hang on the head" in " ".join(capsys.readouterr().out.split())
+
+
 def test_a_benchmark_that_was_removed_and_one_that_is_new_are_named(project: Project, tmp_path: Path) -> None:
     project.commit((NUMBERS, "track_of_no_use", "track_of_some_use"))
     assert main(["HEAD^", "HEAD", "--json", str(tmp_path / "report.json")], SMALL) == 0

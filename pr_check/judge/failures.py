@@ -73,7 +73,22 @@ def _judge_by_base_benchmarks(pairs: Pairs, evidence: Evidence, judgement: Judge
 
 
 def judge_hangs(evidence: Evidence, judgement: Judgement) -> None:
-    """Find a head whose samples did not end: sampling has stopped, whatever else was to be sampled."""
+    """Find a head whose samples did not end: sampling has stopped, whatever else was to be sampled.
+
+    One that had less time than it is allowed is a suspicion.
+    """
+    judgement.suspicions += [
+        Finding(
+            kind="failure",
+            benchmark=name,
+            base=f"ends in {of_base:.2g} s",
+            head=f"did not end in {left:.0f} s",
+            evidence="run once",
+            confirmed=False,
+            cause="it may hang on the head: there was no time to wait for it longer",
+        )
+        for name, (of_base, left) in evidence.hanging.items()
+    ]
     pairs = evidence.hangs
     if pairs is not None and pairs.benchmark.name not in {finding.benchmark for finding in judgement.findings}:
         judgement.findings.append(
