@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import replace
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from . import inference, rules
@@ -283,20 +284,37 @@ class Sampling(Turns):
         slow = [pairs for pairs in self.evidence.times if pairs.benchmark.name in self.evidence.flagged]
         for pairs in sorted(suspects, key=lambda pairs: pairs.seconds_each):
             self._confirm_failure(pairs, self.until if not slow else (time.monotonic() + self.until) / 2)
-        wanted = {pairs.benchmark.name: rules.confirming_pairs(pairs, self.plan) for pairs in slow}
-        self.evidence.confirmed_times = fresh = [Pairs(pairs.benchmark) for pairs in slow]
-        while unfinished := [pairs for pairs in fresh if len(pairs.base) < wanted[pairs.benchmark.name]]:
-            if time.monotonic() > self.until:
-                self.evidence.cut_short |= {pairs.benchmark.name for pairs in unfinished}
-                break
-            self.add_pair(self.order.choice(unfinished))
-            self.progress("confirmation", 0.0)
+        self.evidence.confirmed_times = fresh = [Pairs(one.benchmark, expected=one.seconds_each) for one in slow]
+        self._confirm_times(fresh, [rules.confirming_pairs(one, self.plan) for one in slow])
         for pairs in fresh:
             one = pairs.benchmark
             if not one.is_declared and pairs.times()[0]:
                 asked = {name: one.arguments[name] for name in ("benchmark", "index")}
                 base, head = (side.ask("profile", asked, one.deadline) for side in (self.base, self.head))
                 self.evidence.profiles[one.name] = (base, head)
+
+    def _confirm_times(self, fresh: list[Pairs], wanted: list[int]) -> None:
+        """Take so many fresh pairs of each, in rounds of those that there is time to finish, the quickest first."""
+        unfinished = list(zip(fresh, wanted))
+        while unfinished:
+            left = self.until - time.monotonic()
+            unfinished.sort(key=lambda one: self._seconds_for(*one))
+            so_far = accumulate(self._seconds_for(*one) for one in unfinished)
+            together = [one for one, seconds in zip(unfinished, so_far) if seconds < left] or unfinished[:1]
+            self.order.shuffle(together)
+            for pairs, _ in together:
+                if time.monotonic() < self.until:
+                    self.add_pair(pairs)
+                    self.progress("confirmation", 0.0)
+            unfinished = [(pairs, enough) for pairs, enough in unfinished if len(pairs.base) < enough]
+            if time.monotonic() >= self.until:
+                self.evidence.cut_short |= {pairs.benchmark.name for pairs, _ in unfinished}
+                return
+
+    def _seconds_for(self, pairs: Pairs, enough: int) -> float:
+        """About how long it takes until there are so many pairs, with what a new interpreter imports for each."""
+        loading = self.loading.get(pairs.benchmark.module, 0.0) if pairs.benchmark.is_fresh else 0.0
+        return (enough - len(pairs.base)) * (pairs.seconds_each + loading)
 
     def _confirm_failure(self, suspect: Pairs, until: float) -> None:
         fresh = Pairs(anew(suspect.benchmark))

@@ -20,6 +20,7 @@ import pytest
 from benchmarks.check.bursts import gated
 from experiments.bad_changes import MUTANTS, Mutant, _before
 from experiments.laboratory import WRITERS
+from pr_check import rules
 from pr_check.errors import SetUpError
 from pr_check.evidence import WRONG_ROWS, Pairs, has_failed
 from pr_check.judge import judge_evidence
@@ -125,8 +126,10 @@ def test_every_kind_of_sample(sides: Callable[..., Side]) -> None:
     assert not promised["rows that wait together have a sync each"]
     assert ask(side, cell("promises.Promises('queued')"))["rows that wait together have a sync each"]  # SQLite's own
     for exact in (COST, PROMISE, VALUES):
-        assert ask(side, exact) == ask(side, exact)
-        assert ask(side, exact).keys() <= exact.rules.keys()
+        first, second = ask(side, exact), ask(side, exact)
+        assert first.keys() <= exact.rules.keys()
+        for name, (rule, *_) in exact.rules.items():
+            assert first.get(name) == second.get(name) or rule in ("in time", "not shorter")  # on a busy machine
     counted = ask(side, ACCOUNTING)
     assert counted["three rows dropped, as counted"]["lost"] == 3
     assert counted["three rows doubled, as counted"]["duplicated"] == 3
@@ -409,6 +412,26 @@ def test_what_is_flagged_is_sampled_anew(tmp_path: Path) -> None:
     assert all(len(series.base) >= 24 for series in evidence.confirmed_times)
     assert head.asked == sum(len(series.head) for series in (*evidence.times, *evidence.confirmed_times))
     assert judge_evidence(evidence, [], FEW_TIMES).verdict == "REGRESSION"
+
+
+def test_where_time_is_short_some_slowdowns_are_confirmed_rather_than_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of three there is time for one and a half; of the others it is said that they are suspected."""
+    head = Pretended(tmp_path, factor=1.10)
+    sampled = sample(Pretended(tmp_path, seed=2), head, FEW_TIMES)  # type: ignore[arg-type]
+    sampled.sample_times(time.monotonic() + 15)
+    needed = sum(rules.confirming_pairs(pairs, FEW_TIMES) for pairs in sampled.evidence.times)
+    begun = head.asked
+    for pairs in sampled.evidence.times:
+        pairs.seconds = float(len(pairs.base))
+    monkeypatch.setattr(time, "monotonic", lambda: float(head.asked - begun))  # a pair takes a second
+    sampled.until = needed / 2
+    sampled.confirm()
+    monkeypatch.undo()
+    judgement = judge_evidence(sampled.evidence, [], FEW_TIMES)
+    assert len(judgement.findings) + len(judgement.suspicions) == 3
+    assert len(judgement.findings) in (1, 2)
 
 
 def test_a_failure_in_one_of_ten_bursts_is_found(tmp_path: Path) -> None:
