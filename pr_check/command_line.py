@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from .report import CheckReport
 
 
-# Lines of what was not judged, in a terminal.
-_MOST = 20
+# Of what was not judged for the same reason, so many names stand in a terminal; all are in the report.
+_MOST = 3
 
 
 def main(arguments: list[str], plan: Plan = PLAN) -> int:
@@ -172,9 +172,10 @@ def _print(report: CheckReport, console: Console) -> None:
     if noticed:
         least, most = (100 * (factor - 1) for factor in (noticed[0], noticed[-1]))
         console.print(f"  would have noticed slowdowns from {least:.0f}% (quietest benchmark) to {most:.0f}%")
-    left_out = report.judgement.left_out
-    for name, why in left_out[:_MOST]:
-        console.print(f"  not judged: {name}: {why}", markup=False)
-    if len(left_out) > _MOST:
-        console.print(f"  not judged: {len(left_out) - _MOST} more, in the report", markup=False)
+    by_reason: dict[str, list[str]] = {}
+    for name, why in report.judgement.left_out:
+        by_reason.setdefault(why, []).append(name)
+    for why, names in by_reason.items():
+        more = f", and {len(names) - _MOST} more" if len(names) > _MOST else ""
+        console.print(f"  not judged, {why}: {', '.join(names[:_MOST])}{more}", markup=False, soft_wrap=True)
     console.print(report.sentence(), style=style, markup=False)
