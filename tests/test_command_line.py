@@ -646,3 +646,12 @@ def test_help_is_80_columns_wide(folder: Path, arguments: tuple[str, ...]) -> No
     done = run(folder, *arguments)
     assert done.returncode == 0
     assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("name", ["writer", "rows", "directory", "prepare", "cleanup", "export_json"])
+def test_what_all_commands_take_is_said_in_the_same_words(name: str) -> None:
+    from sqlite_writes.command_line.main import command
+
+    said = [option.help for each in command.commands.values() for option in each.params if option.name == name]
+    assert len(said) == len(command.commands)
+    assert len(set(said)) == 1

@@ -86,8 +86,9 @@ TEXT = st.text(st.characters(blacklist_characters="/.~\0"), max_size=8)
 
 
 # What a command takes besides; "burst" takes a number first.
-COMMON = ["--writer", "-w", "--rows", "--directory", "--seed", "--p99", "--max-failed", "--export-json"]
-BURSTS = [*COMMON, "--bursts", "--deadline", "--prepare", "--cleanup", "--export-markdown", "--plot"]
+OF_ALL = ["--writer", "-w", "--rows", "--directory", "--seed", "--prepare", "--cleanup"]
+COMMON = [*OF_ALL, "--p99", "--max-failed", "--export-json"]
+BURSTS = [*COMMON, "--bursts", "--deadline", "--export-markdown", "--plot"]
 TAKEN = {
     "burst": [*BURSTS, "--keep-open", "--rows-each"],
     "limit": [*BURSTS, "--max-workers", "--workers", "--forecast"],

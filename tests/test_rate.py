@@ -457,9 +457,9 @@ def test_the_search_stops_at_the_largest_rate_and_at_the_lowest() -> None:
 def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """Run ``sqlite-writes rate`` in this process; a load may take less time than a user is allowed."""
     pytest.importorskip("click")
-    from sqlite_writes.command_line import main, rate_command
+    from sqlite_writes.command_line import main, rate_options
 
-    monkeypatch.setattr(rate_command, "_LEAST", 1.0)
+    monkeypatch.setattr(rate_options, "LEAST", 1.0)
     return lambda *arguments: main.run(["rate", *map(str, arguments)])
 
 
@@ -517,6 +517,23 @@ def test_the_command_searches_and_says_what_it_knows_when_its_time_is_over(
     limit = found["writers"][0]["limit"]
     assert limit["passed"] == 40
     assert not limit["is_complete"]
+
+
+def test_a_run_has_the_commands_around_it(command: Callable[..., int], tmp_path: Path) -> None:
+    note = f"echo {{}} $(ls -A ${{{{SQLITE_WRITES_DATABASE%/*}}}} | wc -l) >> {tmp_path}/said.txt"
+    around = ("--prepare", note.format("before"), "--cleanup", note.format("after"))
+    assert command("--writer", "wal", "--seconds", 1, "--workers", 4, "--directory", tmp_path, *around) == 0
+    said = (tmp_path / "said.txt").read_text().splitlines()
+    assert said == ["before 0", "after 1"] * (len(said) // 2)
+
+
+@pytest.mark.parametrize("option", ["--prepare", "--cleanup"])
+def test_a_command_around_a_run_that_fails_is_one_line(
+    command: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    assert command("--writer", "wal", "--directory", tmp_path, option, "echo no disk; exit 9") == 1
+    complaint = f"\nsqlite-writes: {option} 'echo no disk; exit 9' ended with status 9: no disk\n"
+    assert capsys.readouterr().err.endswith(complaint)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ from sqlite_writes.limit import trial_of_burst
 from sqlite_writes.trials import Size, Trial
 
 from .advice import advice, passed_thresholds
-from .around import commands_around
 from .ending import end
 from .errors import CouldNotMeasure, WrongUsage, in_words
 from .measured import Measured, faults_text, reasons_text
@@ -100,13 +99,12 @@ def _try(
     one: Chosen, workers: int, rows_each: int | None, options: Options, trials: list[Trial], problems: dict[str, str]
 ) -> None:
     """Make one burst, or note why it cannot be made."""
-    around = partial(commands_around, options.prepare, options.cleanup)
     make = partial(
         run_burst,
         one.writer,
         directory=options.directory,
         rows_each=rows_each,
-        around=around,
+        around=options.around,
         deadline=options.deadline,
     )
     try:

@@ -14,7 +14,6 @@ import click
 from sqlite_writes.limit import Limit, LimitError, LimitInterrupted, find_limit
 
 from .advice import advice, passed_thresholds
-from .around import commands_around
 from .ending import end
 from .errors import CouldNotMeasure, WrongUsage, in_words
 from .forecasts import expect, table_of
@@ -103,7 +102,7 @@ def _measure(
                     seed=options.seed,
                     on_progress=partial(_announce, shown, one.name, place, len(chosen), started, time.monotonic()),
                     also=[] if workers is None else [workers],
-                    around=partial(commands_around, options.prepare, options.cleanup),
+                    around=options.around,
                     deadline=options.deadline,
                 )
                 shown(f"{one.name}: forecast", None)

@@ -1,4 +1,4 @@
-"""What both measuring commands can be told, and what is wrong with it; found before anything is measured.
+"""What the measuring commands can be told, and what is wrong with it; found before anything is measured.
 
 Knows no writer and no burst.
 """
@@ -10,16 +10,20 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from .around import commands_around
 from .errors import INSTALL, CouldNotMeasure, WrongUsage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from sqlite_writes.fresh_burst import Around
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -29,20 +33,31 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 
 
 @dataclass(frozen=True)
-class Options:
-    """All that the options of a measuring command say; the names are theirs."""
+class Common:
+    """What the options of every measuring command say; the names are theirs."""
 
     writer: tuple[str, ...]
     rows: str | None
     directory: str
-    bursts: int
     seed: int | None
-    deadline: float | None
     prepare: str | None
     cleanup: str | None
     max_failed: int | None
     p99: float | None
     export_json: Path | None
+
+    @property
+    def around(self) -> Around:
+        """What runs the caller's own commands before and after a burst or a run."""
+        return partial(commands_around, self.prepare, self.cleanup)
+
+
+@dataclass(frozen=True)
+class Options(Common):
+    """The same of a command that measures bursts."""
+
+    bursts: int
+    deadline: float | None
     export_markdown: Path | None
     plot: Path | None
 
@@ -120,7 +135,7 @@ class OutputFile(click.ParamType[Path]):
         return path
 
 
-# What every measuring command takes.
+# What every measuring command takes, in the same words.
 writer_option = click.option(
     "--writer",
     "-w",
@@ -140,6 +155,12 @@ directory_option = click.option(
     type=Folder(),
     default=".",
     help="Where the databases are made and removed, so that this disk is measured. Default: this folder.",
+)
+prepare_option = click.option(
+    "--prepare", metavar="COMMAND", help="A shell command to run before each burst, or each run of rate."
+)
+cleanup_option = click.option(
+    "--cleanup", metavar="COMMAND", help="A shell command to run after each burst, or each run of rate."
 )
 json_option = click.option(
     "--export-json", type=OutputFile(), help="Write all numbers as JSON; its schema has a version."
@@ -161,8 +182,8 @@ def measuring_options(bursts: int) -> Callable[[Command], Command]:
         ),
         click.option("--seed", type=int, help="Of the order of the bursts. Default: another one each time."),
         click.option("--deadline", type=Duration(), help="What a burst may take, such as 60s, before it is ended."),
-        click.option("--prepare", metavar="COMMAND", help="A shell command to run before each burst."),
-        click.option("--cleanup", metavar="COMMAND", help="A shell command to run after each burst."),
+        prepare_option,
+        cleanup_option,
         click.option(
             "--max-failed",
             type=WholeNumber(0),
@@ -174,27 +195,34 @@ def measuring_options(bursts: int) -> Callable[[Command], Command]:
         click.option("--plot", type=OutputFile(PICTURES), help="Draw a picture: .svg, .png or .html."),
     ]
 
-    def add(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
+    return lambda command: with_options(command, *options)
 
-    return add
+
+def with_options(command: Command, *options: Callable[[Command], Command]) -> Command:
+    """Return the command with the options, which its help shows in that order."""
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def checked(found: dict[str, Any]) -> Options:
     """Return the options as one thing; raise ``WrongUsage`` or ``CouldNotMeasure`` for what click cannot see."""
-    from sqlite_writes.fresh_burst import fresh_database
-
     options = Options(**found)
     if options.plot is not None and find_spec("matplotlib") is None:
         raise WrongUsage(f"--plot needs matplotlib: {INSTALL}")
+    check_directory(options.directory)
+    return options
+
+
+def check_directory(directory: str) -> None:
+    """Raise ``CouldNotMeasure`` if nothing can be written there."""
+    from sqlite_writes.fresh_burst import fresh_database
+
     try:
-        with fresh_database(options.directory) as database, open(database, "wb") as file:
+        with fresh_database(directory) as database, open(database, "wb") as file:
             file.write(bytes(4096))
     except OSError as error:
         raise CouldNotMeasure(
-            f"nothing can be written in the folder {options.directory!r} ({error.strerror}): "
+            f"nothing can be written in the folder {directory!r} ({error.strerror}): "
             "choose another one with --directory"
         ) from None
-    return options

@@ -9,6 +9,8 @@ import errno
 import math
 import random
 from array import array
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +28,10 @@ from .ledger import Entry, Ledger, new_ledger
 from .report import Insert, RateReport
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlite_writes.driver import Database
+    from sqlite_writes.fresh_burst import Around
     from sqlite_writes.snapshot import Snapshot
     from sqlite_writes.table import Row
     from sqlite_writes.writers.names import AnyWriter
@@ -63,6 +68,7 @@ def measure_rate(
     together: int = 1,
     patience: float = 10.0,
     deadline: float | None = None,
+    around: Around | None = None,
 ) -> RateReport:
     """Have inserts come due at random for so many seconds, and say how late each was done, and whether it was kept.
 
@@ -78,6 +84,7 @@ def measure_rate(
     together: how many come due at each moment, to see what becomes of those that meet; the rate is that of all.
     patience: seconds. If an insert that late is still not begun, the crew is too slow by far, and the run ends.
     deadline: seconds from the start after which what still runs is killed, and has failed.
+    around: what to do before and after the run; it is called with the database's path.
 
     What an insert meets is data in the report. Raises ``ValueError`` for what cannot be tried, ``NotImplementedError``
     if the writer cannot write here, ``WriterError`` if its ``create`` or ``rows`` fails, ``OSError`` for the folder and
@@ -93,77 +100,86 @@ def measure_rate(
     folder = Path(directory).absolute()
     check_folder(folder / "writes.db")
     rows: list[Row] = list(generate_example_rows(len(due)))
-    with fresh_database(folder) as database, new_ledger(len(due)) as path:
+    until = seconds + patience + _TIME_FOR_PROCESSES if deadline is None else deadline
+    with fresh_database(folder) as database, (around or nullcontext)(database), new_ledger(len(due)) as ledger:
         create_table_of(writer, database)
-        before = take_snapshot(writer, database)
         # All must be awake when the run begins: some milliseconds each.
-        crew = Crew(writer, database, rows, due, path, 0.2 + 0.002 * workers, patience, keep_open)
-        until = seconds + patience + _TIME_FOR_PROCESSES if deadline is None else deadline
-        outcomes, was_interrupted = _run(crew, workers, until)
-        ledger = Ledger(path, len(due))
-        began, entries = ledger.began, ledger.entries()
-        ledger.close()
-        after = take_snapshot_after(before, file_of(database), writer, database)
-        if not after.remarks:
-            check_whole(writer, database, any(is_of_the_file(entry.reason) for entry in entries))
-    if was_interrupted and not any(entry.ended for entry in entries):
+        crew = Crew(writer, database, rows, due, ledger, 0.2 + 0.002 * workers, patience, keep_open)
+        done = _run(crew, workers, until)
+    if done.was_interrupted and not done.kept:
         raise RateInterrupted(None)
-    kept = [index for index, entry in enumerate(entries) if entry.ended or not was_interrupted]
-    report = RateReport(
-        writer,
-        rate_per_second,
-        seconds,
-        workers,
-        keep_open,
-        seed,
-        tuple(_insert(due[index], began, entries[index]) for index in kept),
-        _begun(writer, rows, before, after, entries, outcomes, kept),
-        together,
-        not was_interrupted,
-    )
+    inserts, begun = done.inserts(due), done.begun(writer, rows)
+    whole = not done.was_interrupted
+    report = RateReport(writer, rate_per_second, seconds, workers, keep_open, seed, inserts, begun, together, whole)
     if "SQLITE_FULL" in report.errors:
         raise OSError(errno.ENOSPC, f"no space left on the disk of {str(folder)!r}")
-    if was_interrupted:
+    if done.was_interrupted:
         raise RateInterrupted(report)
     return report
 
 
-def _run(crew: Crew, workers: int, deadline: float) -> tuple[list[Outcome[None]], bool]:
-    """Have the crew insert; return what became of its processes, none if Ctrl-C ended it, and whether that was so."""
+@dataclass(frozen=True)
+class _Run:
+    """What a crew leaves behind.
+
+    entries: of each insert, in the order in which they came due; ``began``: when the run did.
+    outcomes: what became of the crew's processes; none if Ctrl-C ended them.
+    before, after: the rows that were there.
+    """
+
+    began: float
+    entries: Sequence[Entry]
+    outcomes: Sequence[Outcome[None]]
+    before: Snapshot
+    after: Snapshot
+    was_interrupted: bool
+
+    @property
+    def kept(self) -> list[int]:
+        """The numbers of the inserts that say something; after Ctrl-C of those that had ended."""
+        return [index for index, entry in enumerate(self.entries) if entry.ended or not self.was_interrupted]
+
+    def inserts(self, due: Sequence[float]) -> tuple[Insert, ...]:
+        """Their moments."""
+        return tuple(_insert(due[index], self.began, self.entries[index]) for index in self.kept)
+
+    def begun(self, writer: Writer, rows: Sequence[Row]) -> BurstReport:
+        """The report of those that were begun."""
+        check = check_rows(rows, self.before.rows, self.after.rows)
+        begun = [index for index in self.kept if self.entries[index].began]
+        return BurstReport(
+            writer,
+            tuple(rows[index] for index in begun),
+            tuple(_outcome(self.entries[index], self.outcomes) for index in begun),
+            Check(
+                tuple(check.copies[index] for index in begun),
+                tuple(check.instead[index] for index in begun),
+                check.unexpected,
+            ),
+            tuple(self.after.remarks),
+        )
+
+
+def _run(crew: Crew, workers: int, deadline: float) -> _Run:
+    """Have the crew insert, and read the rows before and after; Ctrl-C ends the crew alone."""
+    outcomes: list[Outcome[None]] = []
+    was_interrupted = False
+    before = take_snapshot(crew.writer, crew.database)
     try:
         outcomes = pool_map(crew, range(1, workers + 1), deadline=deadline, warm_up=crew.prepare)
     except KeyboardInterrupt:
-        return [], True
+        was_interrupted = True
     for outcome in outcomes:
         # A failed insert is in the ledger, and so is one whose process has ended: this is something else.
         if outcome.exception is not None and outcome.exit_status is None:
             raise outcome.exception
-    return outcomes, False
-
-
-def _begun(
-    writer: Writer,
-    rows: list[Row],
-    before: Snapshot,
-    after: Snapshot,
-    entries: list[Entry],
-    outcomes: list[Outcome[None]],
-    kept: list[int],
-) -> BurstReport:
-    """Return the report of those inserts of ``kept`` that were begun."""
-    check = check_rows(rows, before.rows, after.rows)
-    begun = [index for index in kept if entries[index].began]
-    return BurstReport(
-        writer,
-        tuple(rows[index] for index in begun),
-        tuple(_outcome(entries[index], outcomes) for index in begun),
-        Check(
-            tuple(check.copies[index] for index in begun),
-            tuple(check.instead[index] for index in begun),
-            check.unexpected,
-        ),
-        tuple(after.remarks),
-    )
+    ledger = Ledger(crew.ledger, len(crew.rows))
+    began, entries = ledger.began, ledger.entries()
+    ledger.close()
+    after = take_snapshot_after(before, file_of(crew.database), crew.writer, crew.database)
+    if not after.remarks:
+        check_whole(crew.writer, crew.database, any(is_of_the_file(entry.reason) for entry in entries))
+    return _Run(began, entries, outcomes, before, after, was_interrupted)
 
 
 def draw_moments(rate: float, seconds: float, seed: int, together: int = 1) -> array[float]:
@@ -194,7 +210,7 @@ def _insert(due: float, began: float, entry: Entry) -> Insert:
     return Insert(due, taken, begun, ended)
 
 
-def _outcome(entry: Entry, outcomes: list[Outcome[None]]) -> Outcome[InsertTrace]:
+def _outcome(entry: Entry, outcomes: Sequence[Outcome[None]]) -> Outcome[InsertTrace]:
     """What became of one insert, in the pool's words."""
     worker = outcomes[entry.worker - 1] if outcomes and entry.worker else None
     pid = worker.pid if worker is not None else 0

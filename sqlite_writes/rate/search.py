@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from sqlite_writes.driver import Database
+    from sqlite_writes.fresh_burst import Around
     from sqlite_writes.writers.names import AnyWriter
 
 _FIRST = 40.0  # inserts a second
@@ -125,12 +126,13 @@ def find_rate(
     largest: float = 10_000.0,
     time_limit: float = 50.0,
     on_progress: Callable[[Trying], object] | None = None,
+    around: Around | None = None,
 ) -> RateLimit:
     """Raise the rate until the p99 latency passes ``p99`` seconds or a row goes wrong, and repeat near the edge.
 
     Each run has a new database, and lasts until some hundred inserts have come due. ``on_progress`` is called before
-    each. No run is begun that would end after ``time_limit`` seconds; what is known by then is the answer. On Ctrl-C
-    the run under way is dropped, and the last ``Trying`` has what is known.
+    each, and ``around`` as in ``measure_rate``. No run is begun that would end after ``time_limit`` seconds; what is
+    known by then is the answer. On Ctrl-C the run under way is dropped, and the last ``Trying`` has what is known.
 
     Raises what ``measure_rate`` raises; ``ValueError`` also for a p99 or a largest rate that will not do.
     """
@@ -158,6 +160,7 @@ def find_rate(
             keep_open=keep_open,
             patience=patience,
             deadline=seconds + patience + 15,
+            around=around,
         )
         limit = RateLimit(writer, p99, (*limit.runs, run), largest)
     return limit
