@@ -16,7 +16,7 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from sqlite_writes.command_line import burst_command, limit_command, rate_command
+from sqlite_writes.command_line import attempts, limit_command, rate_command
 from sqlite_writes.command_line.main import run
 from sqlite_writes.fresh_burst import run_burst
 from sqlite_writes.rate import RateLimit, measure_rate
@@ -128,7 +128,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.Monkey
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.syspath_prepend(str(folder))
-        patch.setattr(burst_command, "run_burst", burst)
+        patch.setattr(attempts, "run_burst", burst)
         patch.setattr("sqlite_writes.limit.run_burst", burst)
         patch.setattr(limit_command, "expect", lambda *_: ())
         patch.setattr(rate_command, "measure_rate", lambda *_, **__: rated)

@@ -497,7 +497,7 @@ def test_the_command_measures_a_load_and_ends_with_3_if_a_threshold_is_passed(
     assert "threshold passed: grouped: p99 " in shown
     assert max(map(len, shown.splitlines())) <= 80
     assert command(*load, "--writer", "tests.bad_writers:Exits", "--max-failed", 0) == 1
-    assert "every insert fails, exited with status 7" in capsys.readouterr().err
+    assert "one process alone fails, exited with status 7" in capsys.readouterr().err
 
 
 def test_the_command_searches_and_says_what_it_knows_when_its_time_is_over(

@@ -6,19 +6,17 @@ Knows how bursts of several writers are ordered and shown; makes none itself.
 from __future__ import annotations
 
 import random
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sqlite_writes.fresh_burst import run_burst
-from sqlite_writes.limit import trial_of_burst
 from sqlite_writes.trials import Size, Trial
 
 from .advice import advice, passed_thresholds
+from .attempts import attempt, attempt_alone
 from .ending import end
-from .errors import CouldNotMeasure, WrongUsage, in_words
-from .measured import Measured, faults_text, reasons_text
+from .errors import WrongUsage
+from .measured import Measured, faults_and_reasons
 from .options import Options, WholeNumber, checked, measuring_options
 from .output import Table, console, count_of, histogram, machine_text, say, seconds_text, show
 from .progress import progress
@@ -72,17 +70,22 @@ def _measure(
     chosen: Sequence[Chosen], workers: int, rows_each: int | None, options: Options
 ) -> tuple[list[Measured], bool]:
     """Make all bursts, in random order; return what came of them, and whether Ctrl-C ended it."""
-    order = [one for one in chosen for _ in range(options.bursts)]
+    # Of one writer alone, the first burst says it as soon.
+    problems = {} if len(chosen) == 1 else attempt_alone(chosen, options, options.deadline, rows_each)
+    order = [one for one in chosen if one.name not in problems for _ in range(options.bursts)]
     random.Random(options.seed).shuffle(order)  # noqa: S311 an order is no secret
     trials: dict[str, list[Trial]] = {one.name: [] for one in chosen}
-    problems: dict[str, str] = {}
     is_interrupted = False
     try:
         with progress() as shown:
             for place, one in enumerate(order):
                 if one.name not in problems:
                     _announce(shown, one, place, order, workers, trials)
-                    _try(one, workers, rows_each, options, trials[one.name], problems)
+                    trial = attempt(one, workers, options, options.deadline, rows_each)
+                    if isinstance(trial, str):
+                        problems[one.name] = trial
+                    else:
+                        trials[one.name].append(trial)
     except KeyboardInterrupt:
         is_interrupted = True
     return [
@@ -93,43 +96,6 @@ def _measure(
         )
         for one in chosen
     ], is_interrupted
-
-
-def _try(
-    one: Chosen, workers: int, rows_each: int | None, options: Options, trials: list[Trial], problems: dict[str, str]
-) -> None:
-    """Make one burst, or note why it cannot be made."""
-    make = partial(
-        run_burst,
-        one.writer,
-        directory=options.directory,
-        rows_each=rows_each,
-        around=options.around,
-        deadline=options.deadline,
-    )
-    try:
-        trial = trial_of_burst(make, workers)
-    except CouldNotMeasure as error:
-        problems[one.name] = str(error)
-        return
-    except Exception as error:
-        problems[one.name] = f"{one.name} could not be measured: {in_words(error)}"
-        return
-    obstacle = _obstacle(trial)
-    if obstacle:
-        problems[one.name] = f"{one.name} could not be measured: {in_words(RuntimeError(obstacle))}"
-        return
-    trials.append(trial)
-
-
-def _obstacle(trial: Trial) -> str:
-    """Return why not one row got in, if that has nothing to do with how many wrote."""
-    if trial.failed < trial.rows:
-        return ""
-    alone = next((remark for remark in trial.remarks if remark.startswith("alone, too, insert")), "")
-    is_crowded = any("SQLITE_BUSY" in reason or reason == "timed out" for reason in trial.errors)
-    reasons = reasons_text(Size(trial.workers, (trial,)))
-    return alone or ("" if is_crowded and trial.workers > 1 else f"not one row got in, {reasons}")
 
 
 def _announce(
@@ -188,8 +154,7 @@ def _sentences(found: Sequence[Measured]) -> list[str]:
     for one in found:
         size = one.sizes[0]
         if size.faults:
-            reasons = reasons_text(size)
-            lines.append(f"{one.name}: {faults_text(size, size.total('rows'))}{f'; {reasons}' if reasons else ''}")
+            lines.append(f"{one.name}: {faults_and_reasons(size)}")
         if size.total("recovered"):
             lines.append(f"{one.name}: {size.total('recovered')} rows failed and are there all the same")
         lines += [f"{one.name}, noticed: {remark}" for remark in size.remarks]

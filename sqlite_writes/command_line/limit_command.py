@@ -14,17 +14,18 @@ import click
 from sqlite_writes.limit import Limit, LimitError, LimitInterrupted, find_limit
 
 from .advice import advice, passed_thresholds
+from .attempts import attempt_alone
 from .ending import end
 from .errors import CouldNotMeasure, WrongUsage, in_words
 from .forecasts import expect, table_of
-from .measured import Measured, faults_text, reasons_text, slow_text
+from .measured import Measured, faults_and_reasons, slow_text
 from .options import Options, WholeNumber, checked, measuring_options
 from .output import Table, count_of, machine_text, say, show
 from .progress import progress
 from .writers import NEED_A_NOTE, Chosen, choose
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sqlite_writes.limit import Progress
     from sqlite_writes.trials import Size
@@ -87,47 +88,65 @@ def _measure(
     chosen: Sequence[Chosen], max_workers: int, workers: int | None, forecast: Sequence[int], options: Options
 ) -> tuple[list[Measured], bool]:
     """Search for each writer's limit, and say it at once; return all, and whether Ctrl-C ended it."""
-    found: list[Measured] = []
+    # Of one writer alone, the search says it as soon.
+    problems = {} if len(chosen) == 1 else attempt_alone(chosen, options, options.deadline)
+    found = {one.name: Measured(one, (), problem=problems[one.name]) for one in chosen if one.name in problems}
+    searched = [one for one in chosen if one.name not in problems]
     started = time.monotonic()
-    for place, one in enumerate(chosen):
-        limit, problem, is_interrupted = None, None, False
-        expected: tuple[Expected, ...] = ()
-        try:
-            with progress() as shown:
-                limit = find_limit(
-                    one.writer,
-                    directory=options.directory,
-                    max_workers=max_workers,
-                    bursts=options.bursts,
-                    seed=options.seed,
-                    on_progress=partial(_announce, shown, one.name, place, len(chosen), started, time.monotonic()),
-                    also=[] if workers is None else [workers],
-                    around=options.around,
-                    deadline=options.deadline,
-                )
-                shown(f"{one.name}: forecast", None)
-                also = [*forecast, *([] if workers is None else [workers])]
-                expected = expect(one, limit.sizes, also, options.directory, options.seed)
-        except LimitInterrupted as interruption:
-            limit, is_interrupted = interruption.limit, True
-        except KeyboardInterrupt:
-            is_interrupted = True
-        except LimitError as error:
-            limit, problem = error.limit, f"{one.name} could not be measured to the end: {in_words(error)}"
-        except CouldNotMeasure as error:
-            problem = str(error)
-        except Exception as error:
-            problem = f"{one.name} could not be measured: {in_words(error)}"
-        found.append(Measured(one, tuple(limit.sizes) if limit else (), limit, problem, expected))
+    is_interrupted = False
+    for place, one in enumerate(searched):
+        tell = partial(_announce, one.name, place, len(searched), started, time.monotonic())
+        found[one.name], is_interrupted = _search(one, max_workers, workers, forecast, options, tell)
+        limit = found[one.name].limit
         if limit is not None and limit.trials:
             say(f"{one.name}: {limit.sentence()}", style="bold")
         if is_interrupted:
-            return found, True
-    return found, False
+            break
+    return [found[one.name] for one in chosen if one.name in found], is_interrupted
+
+
+def _search(
+    one: Chosen,
+    max_workers: int,
+    workers: int | None,
+    forecast: Sequence[int],
+    options: Options,
+    tell: Callable[[Show, Progress], None],
+) -> tuple[Measured, bool]:
+    """Search for one writer's limit; return what is known of it, and whether Ctrl-C ended the search."""
+    limit, problem, is_interrupted = None, None, False
+    expected: tuple[Expected, ...] = ()
+    wanted = [] if workers is None else [workers]
+    try:
+        with progress() as shown:
+            limit = find_limit(
+                one.writer,
+                directory=options.directory,
+                max_workers=max_workers,
+                bursts=options.bursts,
+                seed=options.seed,
+                on_progress=partial(tell, shown),
+                also=wanted,
+                around=options.around,
+                deadline=options.deadline,
+            )
+            shown(f"{one.name}: forecast", None)
+            expected = expect(one, limit.sizes, [*forecast, *wanted], options.directory, options.seed)
+    except LimitInterrupted as interruption:
+        limit, is_interrupted = interruption.limit, True
+    except KeyboardInterrupt:
+        is_interrupted = True
+    except LimitError as error:
+        limit, problem = error.limit, f"{one.name} could not be measured to the end: {in_words(error)}"
+    except CouldNotMeasure as error:
+        problem = str(error)
+    except Exception as error:
+        problem = f"{one.name} could not be measured: {in_words(error)}"
+    return Measured(one, tuple(limit.sizes) if limit else (), limit, problem, expected), is_interrupted
 
 
 def _announce(
-    shown: Show, name: str, place: int, count: int, all_started: float, this_started: float, progress: Progress
+    name: str, place: int, count: int, all_started: float, this_started: float, shown: Show, progress: Progress
 ) -> None:
     """Say what comes now. The writers to come are taken to need as long as those before, or else as this one."""
     left = progress.seconds_left
@@ -183,12 +202,7 @@ def _sentences(found: Sequence[Measured]) -> list[str]:
     for one in found:
         failing = [size for size in one.sizes if size.failed_bursts]
         if failing:
-            size = failing[0]
-            reasons = reasons_text(size)
-            lines.append(
-                f"{one.name}, in bursts of {size.workers}: {faults_text(size, size.total('rows'))}"
-                f"{f'; {reasons}' if reasons else ''}"
-            )
+            lines.append(f"{one.name}, in bursts of {failing[0].workers}: {faults_and_reasons(failing[0])}")
         lines += [f"{one.name}, noticed: {remark}" for remark in one.remarks]
         if one.durability[0] in NEED_A_NOTE:
             lines.append(f"{one.name}, note: {one.durability[1]}")

@@ -95,6 +95,12 @@ def reasons_text(size: Size) -> str:
     )
 
 
+def faults_and_reasons(size: Size) -> str:
+    """Say which rows are not as they should be, and why they failed."""
+    reasons = reasons_text(size)
+    return f"{faults_text(size, size.total('rows'))}{f'; {reasons}' if reasons else ''}"
+
+
 def slow_text(size: Size | None) -> tuple[str, str]:
     """Return the p99 and the burst time."""
     return ("-", "-") if size is None else (seconds_text(size.quantile(0.99)), seconds_text(size.burst_time))

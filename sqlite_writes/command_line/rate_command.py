@@ -14,6 +14,7 @@ import click
 
 from sqlite_writes.rate import RateInterrupted, RateLimit, find_rate, measure_rate, quantile
 
+from .attempts import attempt_alone
 from .ending import complain
 from .errors import ANSWERED, COULD_NOT_MEASURE, INTERRUPTED, THRESHOLD_PASSED, CouldNotMeasure, in_words
 from .output import document, machine_text, say, seconds_text, show, write_json
@@ -34,7 +35,7 @@ from .rate_options import LEAST, RateOptions, checked_rate, rate_options
 from .writers import Chosen, choose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sqlite_writes.rate import RateReport, Trying
 
@@ -48,6 +49,9 @@ _MADE_TO_MEET = 0.25
 
 _SEARCH = 50.0
 
+# Rows of the one process that keeps its connection, before all else.
+_ROWS_ALONE = 2
+
 
 @click.command("rate")
 @rate_options
@@ -60,7 +64,8 @@ def rate(**found: Any) -> int:
     options = checked_rate(found)
     chosen = choose(options.writer, options.rows)
     say(machine_text(), style="dim")
-    answers, is_interrupted = _answers(chosen, options)
+    problems = attempt_alone(chosen, options, None, _ROWS_ALONE if options.keep_open else None)
+    answers, is_interrupted = _answers(chosen, options, problems)
     passed = _passed(answers, options) if options.load else []
     _show([answer for answer in answers if answer.reports], options.load)
     for line in passed:
@@ -70,10 +75,13 @@ def rate(**found: Any) -> int:
     return _status(answers, passed, is_interrupted)
 
 
-def _answers(chosen: Sequence[Chosen], options: RateOptions) -> tuple[list[Answer], bool]:
-    """Measure each writer, and say its answer at once; and whether Ctrl-C ended it."""
+def _answers(chosen: Sequence[Chosen], options: RateOptions, problems: Mapping[str, str]) -> tuple[list[Answer], bool]:
+    """Measure each writer but those with a problem, and say its answer at once; and whether Ctrl-C ended it."""
     answers = []
     for place, one in enumerate(chosen):
+        if one.name in problems:
+            answers.append(Answer(one, options.load, problem=problems[one.name]))
+            continue
         named = f"{one.name} ({place + 1} of {len(chosen)})" if len(chosen) > 1 else one.name
         with progress() as shown:
             if options.load is None:
