@@ -58,6 +58,8 @@ WRITERS = [
     "json-lines",
     "postgresql",
     "django-timeout",
+    "apsw-no-optimize",
+    "apsw-no-optimize-timeout",
 ]
 
 

@@ -72,7 +72,8 @@ def print_table(table: LibraryTable, console: Console) -> None:
                     console.print(_printed([(label, *failed, *_times(entry, largest))]))
     console.print()
     for entry, what in table.failing:
-        console.print(Text.assemble((entry.full_name, "bold"), " ".join([f": {what}.", *_words(entry)])))
+        words = [f": {what}.", *_words(entry), table.ending(entry)]
+        console.print(Text.assemble((entry.full_name, "bold"), " ".join(words).rstrip()))
     console.print(Text(f"\n{table.counted} {' '.join(LEGEND)}", style="dim"))
     for style, meaning in STYLE_MEANINGS.items():
         console.print(Text(f"  {style}: {meaning}", style="dim"))
@@ -120,6 +121,10 @@ def to_markdown(table: LibraryTable) -> str:
     ]
     if sentences:
         parts += ["### Why rows failed", "\n".join(sentences)]
+    ended = [[it.entry.full_name, it.error, it.option, it.failed, it.then] for it in table.ended]
+    if ended:
+        heads = ["writer", "how rows fail", "what is changed", f"failed of {largest}", "then"]
+        parts += ["### The one option that ends it", _markdown_table(heads, 3, ended)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlite_writes.settings import SETTINGS
-from sqlite_writes.writers.libraries import AS_ADVISED, AS_IT_COMES, IN_TURN, LIBRARIES, ONE_CHANGE, STYLES, Library
+from sqlite_writes.writers.endings import ENDINGS, Ending
+from sqlite_writes.writers.libraries import LIBRARIES, STYLES, Library
 
 from .alarms import WHAT_HAPPENED
 from .history import plain_name
@@ -34,12 +35,15 @@ LEGEND = (
     "The stores that are not SQLite sync each row before they acknowledge it, too.",
     "* a power loss may take the last rows, by what the library sets.",
 )
-STYLE_MEANINGS = {
-    AS_IT_COMES: "what the first page of the library's documentation gives",
-    AS_ADVISED: "what its documentation advises for many writers",
-    ONE_CHANGE: "as it comes, but for the option that ends its failures",
-    IN_TURN: "as it comes, within write_turn",
-}
+_MEANINGS = (
+    "what the first page of the library's documentation gives",
+    "what its documentation advises for many writers",
+    "as it comes, but for the option that ends its failures",
+    "as advised, but for the option that ends its failures",
+    "the same, and one option more",
+    "as it comes, within write_turn",
+)
+STYLE_MEANINGS = dict(zip(STYLES, _MEANINGS))
 
 # Names of writers that leave SQLite begin with these; and of those that need a server, which somebody has to name.
 OTHER_STORES = ("lmdb", "json-lines", "postgresql")
@@ -48,6 +52,7 @@ SERVERS = ("postgresql",)
 # Whether asv was told to take the time itself, or was given it.
 BURST_TIME = ("time_burst", "track_burst_time")
 NOT_MEASURED = "not measured"
+NOT_KNOWN = "not known"
 UNKNOWN = "not in the registry"
 
 
@@ -142,6 +147,21 @@ def _text(value: Value | None, unit: str) -> str:
 Family = list[Entry]
 
 
+class Ended(NamedTuple):
+    """A writer of whom rows failed, and what the change of one option made of it; in words for a table."""
+
+    entry: Entry
+    error: str
+    option: str
+    failed: str
+    then: str
+
+    @property
+    def sentence(self) -> str:
+        """The same to stand behind why they failed; empty where it is not known."""
+        return "" if self.error == NOT_KNOWN else f"{self.error}; with {self.option}: {self.then}."
+
+
 @dataclass(frozen=True)
 class LibraryTable:
     """The table of one machine at one commit; ``sizes`` are numbers of workers, the largest first."""
@@ -150,6 +170,7 @@ class LibraryTable:
     revision: int
     sizes: list[int]
     groups: dict[str, list[Family]]
+    endings: Mapping[str, Ending]
 
     @property
     def measurement(self) -> Measurement:
@@ -173,6 +194,23 @@ class LibraryTable:
         return [(entry, what) for entry, what in told if what]
 
     @property
+    def ended(self) -> list[Ended]:
+        """For each writer of whom a row failed, which error it was, and how many of the largest burst fail without."""
+        named, size = {entry.name: entry for entry in self.entries}, self.sizes[0]
+        found = []
+        for entry in self.entries:
+            if any(map(entry.share, self.sizes)):
+                error, option, ends = self.endings.get(entry.name, (NOT_KNOWN, NOT_KNOWN, ""))
+                then = named.get(ends)
+                left = NOT_MEASURED if then is None or then.why_absent else then.failed_text(size)
+                found.append(Ended(entry, error, option, entry.failed_text(size), left))
+        return found
+
+    def ending(self, entry: Entry) -> str:
+        """Return the error of a writer's rows and what ends it, as a sentence; empty where that is not known."""
+        return next((ended.sentence for ended in self.ended if ended.entry is entry), "")
+
+    @property
     def warned(self) -> list[str]:
         """What must never be, as lines: whose rows were lost, altered or are there twice."""
         told = [(entry, size, entry.warnings(size)) for entry in self.entries for size in self.sizes]
@@ -187,7 +225,11 @@ class LibraryTable:
         return f"Rows failed in {failed} of {len(measured)} ways to write, in a burst of {size}."
 
 
-def latest_tables(histories: list[History], registry: Mapping[str, Library] = LIBRARIES) -> list[LibraryTable]:
+def latest_tables(
+    histories: list[History],
+    registry: Mapping[str, Library] = LIBRARIES,
+    endings: Mapping[str, Ending] = ENDINGS,
+) -> list[LibraryTable]:
     """Return a table for each machine that has measured libraries, at the newest commit at which it did."""
     tables = []
     for _, of_machine in itertools.groupby(histories, key=lambda history: history.machine):
@@ -199,7 +241,7 @@ def latest_tables(histories: list[History], registry: Mapping[str, Library] = LI
         # Of two environments at one commit, what measured more of them; of Pythons, the newest.
         best = max((one for one in found if one[1]), default=None, key=lambda one: one[:3])
         if best is not None:
-            tables.append(_table(best[3], best[0], registry))
+            tables.append(_table(best[3], best[0], registry, endings))
     return tables
 
 
@@ -210,7 +252,9 @@ def _libraries_measured(measurement: Measurement, registry: Mapping[str, Library
     return sum(1 for name in names if name not in SETTINGS and (name not in registry or registry[name].distribution))
 
 
-def _table(history: History, revision: int, registry: Mapping[str, Library]) -> LibraryTable:
+def _table(
+    history: History, revision: int, registry: Mapping[str, Library], endings: Mapping[str, Ending]
+) -> LibraryTable:
     measurement = history.measurements[revision]
     values: dict[str, dict[tuple[str, int], Value]] = {}
     for benchmark, cells in measurement.values.items():
@@ -229,7 +273,8 @@ def _table(history: History, revision: int, registry: Mapping[str, Library]) -> 
             distribution = registry[name].distribution if name in registry else ""
             maker = plain_name(distribution) or name.partition("-")[0]
         groups[group].setdefault((maker, entry.title), []).append(entry)
-    return LibraryTable(history, revision, sizes, {title: _in_order(of) for title, of in groups.items() if of})
+    in_order = {title: _in_order(of) for title, of in groups.items() if of}
+    return LibraryTable(history, revision, sizes, in_order, endings)
 
 
 def _entry(

@@ -77,11 +77,9 @@ def warm_up(name: str, _database: str) -> tuple[list[str], int]:
 def meet_lock(started: str, item: tuple[str, str]) -> None:
     """Say by a file that the writer of that name begins, and write a row; whoever holds the lock sees the file."""
     name, database = item
-    writer = resolve_writer(name)
-    writer.warm_up()  # type: ignore[attr-defined]
+    resolve_writer(name).warm_up()  # type: ignore[attr-defined]
     Path(started, name).touch()
-    with writer.open(database) as insert_row:
-        insert_row((name,))
+    insert(name, database, (name,))
 
 
 def read_while_another_writes(name: str, database: str) -> str:

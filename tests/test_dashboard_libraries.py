@@ -22,6 +22,7 @@ from dashboard import answer
 from dashboard.history import read_histories
 from dashboard.libraries import SHORT, print_table, to_markdown, to_short_markdown
 from dashboard.library_table import BESIDE_SQLITE, OUR_SETTINGS, OVER_SQLITE, LibraryTable, latest_tables
+from sqlite_writes.writers.endings import Ending
 from sqlite_writes.writers.libraries import AS_ADVISED, AS_IT_COMES, IN_TURN, LIBRARIES, Library
 
 from .conftest import PROJECT
@@ -41,6 +42,10 @@ REGISTRY = {
     "sqlalchemy-core": Library("", "SQLAlchemy Core", "SQLAlchemy"),
     "lmdb": Library("", "LMDB", "lmdb"),
     "postgresql": Library("", "PostgreSQL", "psycopg"),
+}
+ENDINGS = {
+    "made-up": Ending("SQLITE_BUSY at once", "a turn", "made-up-in-turn"),
+    "sqlalchemy-core": Ending("SQLITE_BUSY after 5 s", "a minute", "nobody"),
 }
 INSTALLED = {"asv_runner": "0.3.2", "made-up": "1.4", "SQLAlchemy": "2.1.9", "psycopg[binary]": "3.2"}
 MADE_UP: Numbers = {("200", "'made-up'"): 198.0, ("50", "'made-up'"): 40.25}
@@ -66,7 +71,7 @@ def read(project: Project, registry: dict[str, Library] = REGISTRY) -> list[Libr
     revisions = get_repo(config).get_revisions(set(project.commits))
     histories, unreadable = read_histories(config, Benchmarks.load(config), revisions)
     assert not unreadable
-    return latest_tables(histories, registry)
+    return latest_tables(histories, registry, ENDINGS)
 
 
 def printed(table: LibraryTable, capsys: pytest.CaptureFixture[str]) -> str:
@@ -109,6 +114,25 @@ def test_the_table_says_what_the_files_say(project: Project) -> None:
     assert table.warned == []
     assert table.counted == "Rows failed in 1 of 4 ways to write, in a burst of 200."
     assert table.where == f"commit {project.commits[0][:8]}, Python 3.12, SQLite 3.40.1, on vm"
+
+
+def test_what_ends_the_failures_stands_beside_what_is_left_of_them(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where nobody has measured it, or nobody knows."""
+    few: Numbers = {("200", "'sqlalchemy-core'"): 5.0, ("200", "'default'"): 2.0}
+    measure(project, libraries({**MADE_UP, **few, ("200", "'made-up-in-turn'"): 3.0}))
+    (table,) = read(project)
+    lines = to_markdown(table).partition("### The one option that ends it\n\n")[2].splitlines()[2:]
+    assert lines == [
+        "| default settings | not known | not known | 2 | not measured |",
+        "| Made_Up ORM, as it comes | SQLITE_BUSY at once | a turn | 198 | 3 |",
+        "| Made_Up ORM, in turn | not known | not known | 3 | not measured |",
+        "| SQLAlchemy Core, as it comes | SQLITE_BUSY after 5 s | a minute | 5 | not measured |",
+    ]
+    words = " ".join(printed(table, capsys).split())
+    assert "SQLITE_BUSY at once; with a turn: 3. " in words
+    assert words.count("not known") == 0
 
 
 def test_the_range_over_the_bursts(project: Project) -> None:

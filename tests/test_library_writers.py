@@ -13,13 +13,25 @@ import threading
 import time
 from collections import Counter
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
 from sqlite_writes import generate_example_rows, pool_map
-from sqlite_writes.writers.libraries import AS_ADVISED, AS_IT_COMES, IN_TURN, LIBRARIES, ONE_CHANGE, STYLES
+from sqlite_writes.settings import SETTINGS
+from sqlite_writes.writers.endings import AFTER_5_S, AFTER_100_MS, AT_ONCE, ENDINGS
+from sqlite_writes.writers.libraries import (
+    ADVISED_1_CHANGE,
+    ADVISED_2_CHANGES,
+    AS_ADVISED,
+    AS_IT_COMES,
+    IN_TURN,
+    LIBRARIES,
+    ONE_CHANGE,
+    STYLES,
+)
 from sqlite_writes.writers.names import resolve_writer
 from sqlite_writes.writers.writer import Named, check_parts, load
 
@@ -43,11 +55,28 @@ OTHER_STORES = {"lmdb", "json-lines", "postgresql"}
 NAMES = [name for name in LIBRARIES if name not in OTHER_STORES]
 NAMES_IN_TURN = [name for name in NAMES if LIBRARIES[name].style == IN_TURN]
 
+HAS_AUTOCOMMIT = hasattr(sqlite3, "LEGACY_TRANSACTION_CONTROL")
+
 # A few at once are enough for rows of these to fail.
-FAIL_SOON = {"apsw", "apsw-advised", "django-reading"}
+FAIL_SOON = {"apsw", "apsw-advised", "apsw-no-optimize", "django-reading"}
 
 # Modules of the package's folder of writers that are no library's.
-NO_LIBRARIES = {"__init__", "in_turn", "libraries", "names", "ours", "row_files", "scratch", "warm_up", "writer"}
+NO_LIBRARIES = {
+    "__init__",
+    "endings",
+    "in_turn",
+    "libraries",
+    "names",
+    "ours",
+    "row_files",
+    "scratch",
+    "warm_up",
+    "writer",
+}
+
+
+# Those of whose failures it is declared what ends them.
+ENDED_LIBRARIES = [name for name in ENDINGS if name not in SETTINGS and (HAS_AUTOCOMMIT or "autocommit" not in name)]
 
 
 @pytest.fixture
@@ -59,7 +88,7 @@ def name(request: pytest.FixtureRequest) -> str:
 def installed(name: str) -> str:
     """Return the name; skip the test if the library is not installed, or not for this Python."""
     pytest.importorskip(LIBRARIES[name].writer.partition(":")[0])
-    if name.startswith("sqlite3-autocommit") and not hasattr(sqlite3, "LEGACY_TRANSACTION_CONTROL"):
+    if name.startswith("sqlite3-autocommit") and not HAS_AUTOCOMMIT:
         pytest.skip("sqlite3 has autocommit since Python 3.12")
     return name
 
@@ -175,14 +204,64 @@ def meet_lock(databases: dict[str, str], started: Path, seconds: float) -> list[
         return pool_map(partial(library_workers.meet_lock, str(started)), databases.items())
 
 
-def test_apsw_raises_at_once_where_the_database_is_locked_and_waits_with_a_timeout(
-    database: str, tmp_path: Path
+# Seconds for which the lock is held from whoever fails so, and how long such a writer waits at least.
+LOCKED = {AT_ONCE: (0.3, 0.0), AFTER_100_MS: (1.0, 0.1), AFTER_5_S: (6.0, 5.0)}
+
+
+@pytest.mark.parametrize("error", LOCKED)
+def test_a_writer_that_meets_a_lock_fails_as_declared_and_waits_with_the_one_option_changed(
+    error: str, tmp_path: Path
 ) -> None:
-    """The lock goes after 0.3 s, so whoever waits has its row in."""
-    create(installed("apsw"), database)
-    as_it_comes, with_timeout = meet_lock(dict.fromkeys(["apsw", "apsw-timeout"], database), tmp_path, 0.3)
-    assert type(as_it_comes.exception).__name__ == "BusyError"
-    assert with_timeout.status == "returned"
+    """What the one option changed still fails of is another error, which comes later."""
+    held, least = LOCKED[error]
+    pairs = {name: ENDINGS[name].writer for name in ENDED_LIBRARIES if ENDINGS[name].error == error}
+    databases = {}
+    for name, ends in pairs.items():
+        databases[name] = databases[ends] = str(tmp_path / f"{name}.db")
+        create(name, databases[name])
+    outcomes = dict(zip(databases, meet_lock(databases, tmp_path, held)))
+    for name, ends in pairs.items():
+        took = (outcomes[name].ended or 0) - (outcomes[name].started or 0)
+        assert (reason_of(outcomes[name]), took >= least) == (error.partition(" ")[0], True), name
+        if ends == "apsw-no-optimize":  # waits for its row alone, and for no longer than 100 ms
+            assert "connection_optimize" in outcomes[name].traceback
+            assert "connection_optimize" not in outcomes[ends].traceback
+        else:
+            assert outcomes[ends].status == "returned", ends
+
+
+def reason_of(outcome: Outcome[None]) -> str:
+    return getattr(outcome.exception, "reason", outcome.status)
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_what_ends_failures_differs_in_one_option(name: str) -> None:
+    """And it is of the same library, doing the same; a chain of such changes has an end."""
+    ends = ENDINGS[name].writer
+    if name in SETTINGS:
+        before, after = asdict(SETTINGS[name]), asdict(SETTINGS[ends])
+    else:
+        assert LIBRARIES[name].title == LIBRARIES[ends].title
+        before, after = (options_of(load(LIBRARIES[installed(each)].writer)) for each in (name, ends))
+    assert sum(before.get(option) != after.get(option) for option in {**before, **after}) == 1
+    chain = [name]
+    while chain[-1] in ENDINGS:
+        chain.append(ENDINGS[chain[-1]].writer)
+        assert len(chain) < 5, chain
+
+
+def options_of(writer: Any) -> dict[Any, Any]:
+    """The options of a ready-made writer by their names; of a list of functions, each is one."""
+    found: dict[Any, Any] = {}
+    for field in fields(writer):
+        value = getattr(writer, field.name)
+        if isinstance(value, dict):
+            found.update({(field.name, key): each for key, each in value.items()})
+        elif isinstance(value, tuple):
+            found.update({(field.name, each): True for each in value})
+        else:
+            found[field.name] = value
+    return found
 
 
 @pytest.mark.parametrize("rows_before", [0, 2])
@@ -194,20 +273,8 @@ def test_apsw_as_advised_does_not_wait_to_analyse_an_empty_table_and_hardly_for_
     for number in range(rows_before):
         pool_map(partial(library_workers.insert, "apsw-advised", database), [(f"before {number}",)])
     (outcome,) = meet_lock({"apsw-advised": database}, tmp_path, 2.0)
-    assert type(outcome.exception).__name__ == "BusyError"
+    assert reason_of(outcome) == "SQLITE_BUSY"
     assert ("connection_optimize" in outcome.traceback) == (rows_before == 0)
-
-
-def test_django_cannot_wait_for_a_lock_once_it_has_read_and_waits_if_it_takes_the_lock_first(
-    database: str, tmp_path: Path
-) -> None:
-    """Only writing, it waits as well."""
-    create(installed("django"), database)
-    names = ["django-reading", "django-immediate", "django-advised", "django"]
-    reading, *others = meet_lock(dict.fromkeys(names, database), tmp_path, 0.3)
-    assert type(reading.exception).__name__ == "OperationalError"
-    assert str(reading.exception) == "database is locked"
-    assert [outcome.status for outcome in others] == ["returned"] * 3
 
 
 def test_django_cannot_write_once_it_has_read_what_another_has_changed_since(database: str) -> None:
@@ -216,18 +283,6 @@ def test_django_cannot_write_once_it_has_read_what_another_has_changed_since(dat
     read = library_workers.read_while_another_writes
     assert in_one_process(read, "django-reading", database) == "django-reading: database is locked"
     assert in_one_process(read, "django-immediate", database) == "another: database is locked"
-
-
-def test_a_longer_timeout_outlasts_a_lock_that_is_held_for_longer_than_the_usual_one(tmp_path: Path) -> None:
-    """Two libraries that leave it at the five seconds of Python's sqlite3."""
-    databases = {}
-    for name in ("peewee", "sqlite-utils"):
-        databases[name] = databases[f"{name}-timeout"] = str(tmp_path / f"{name}.db")
-        create(installed(name), databases[name])
-    outcomes = dict(zip(databases, meet_lock(databases, tmp_path, 6.0)))
-    for name in ("peewee", "sqlite-utils"):
-        assert "database is locked" in str(outcomes[name].exception)
-        assert outcomes[f"{name}-timeout"].status == "returned"
 
 
 @pytest.mark.parametrize("name", LIBRARIES)
@@ -252,7 +307,13 @@ def test_every_name_leads_to_an_object_with_all_parts(name: str) -> None:
 
 @pytest.mark.parametrize("name", LIBRARIES)
 def test_a_name_says_the_style(name: str) -> None:
-    endings = {IN_TURN: ("-in-turn",), AS_ADVISED: ("-advised",), ONE_CHANGE: ("-timeout", "-immediate")}
+    endings = {
+        IN_TURN: ("-in-turn",),
+        AS_ADVISED: ("-advised",),
+        ADVISED_1_CHANGE: ("-no-optimize",),
+        ADVISED_2_CHANGES: ("-no-optimize-timeout",),
+        ONE_CHANGE: ("-timeout", "-immediate"),
+    }
     style = next((style for style, ending in endings.items() if name.endswith(ending)), AS_IT_COMES)
     assert LIBRARIES[name].style == style
 

@@ -62,12 +62,17 @@ def wait_for_a_minute(connection: apsw.Connection) -> None:
     connection.set_busy_timeout(60_000)
 
 
+# Those of a connection. The one that is left out sends SQLite's log to Python's, for the whole process.
+_RECOMMENDED = tuple(
+    practice for practice in apsw.bestpractice.recommended if practice.__name__.startswith("connection_")
+)
+# ``PRAGMA optimize`` analyses a table of which it knows nothing yet, or which has grown. Having read, it does not wait
+# for the write lock: it fails at once, whatever the busy timeout. An empty table stays one of which nothing is known.
+_NO_OPTIMIZE = tuple(practice for practice in _RECOMMENDED if practice is not apsw.bestpractice.connection_optimize)
+
 as_it_comes = Apsw()
 with_timeout = Apsw((wait_for_a_minute,))
-# Those of a connection: WAL mode and a busy timeout of 100 ms among them. ``PRAGMA optimize`` is another: it analyses a
-# table of which it knows nothing yet, and having read, it does not wait for the write lock. An empty table stays such.
-# The one that is left out sends SQLite's log to Python's, for the whole process.
-as_advised = Apsw(
-    tuple(practice for practice in apsw.bestpractice.recommended if practice.__name__.startswith("connection_"))
-)
+as_advised = Apsw(_RECOMMENDED)
+no_optimize = Apsw(_NO_OPTIMIZE)
+no_optimize_with_timeout = Apsw((*_NO_OPTIMIZE, wait_for_a_minute))
 in_turn = InTurn(f"{__name__}:as_it_comes")

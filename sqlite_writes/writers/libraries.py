@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-AS_IT_COMES, AS_ADVISED, ONE_CHANGE, IN_TURN = STYLES = ("as it comes", "as advised", "one option changed", "in turn")
+AS_IT_COMES, AS_ADVISED, ONE_CHANGE, ADVISED_1_CHANGE, ADVISED_2_CHANGES, IN_TURN = STYLES = (
+    "as it comes",
+    "as advised",
+    "one option changed",
+    "advised, 1 changed",
+    "advised, 2 changed",
+    "in turn",
+)
 
 
 @dataclass(frozen=True)
@@ -18,8 +25,8 @@ class Library:
     title: the library, and what it does, in the words of a table's first column.
     distribution: the name on PyPI of what has to be installed; empty for what Python brings.
     style: ``"as it comes"``: what the first page of the library's documentation gives; ``"as advised"``: what its
-        documentation advises for many writers; ``"one option changed"``: as it comes but for the option that ends its
-        failures; ``"in turn"``: as it comes, within ``write_turn``.
+        documentation advises for many writers; ``"one option changed"``: as it comes but for one option; ``"advised, 1
+        changed"``: as advised but for one option, and so on; ``"in turn"``: as it comes, within ``write_turn``.
     note: what the style consists of, and where rows fail, why; one or two sentences.
     link: the page of the library's own documentation that says so.
     durable: whether an acknowledged row survives a power loss, by what the library sets; ``note`` says what that is.
@@ -111,12 +118,7 @@ LIBRARIES: dict[str, Library] = {
         link=_SQLALCHEMY_CONNECT_ARGS,
     ),
     "sqlalchemy-orm-in-turn": Library(
-        f"{_HERE}.sqlalchemy:orm_in_turn",
-        "SQLAlchemy ORM",
-        "SQLAlchemy",
-        IN_TURN,
-        note=_IN_TURN,
-        link=_SQLALCHEMY_ORM,
+        f"{_HERE}.sqlalchemy:orm_in_turn", "SQLAlchemy ORM", "SQLAlchemy", IN_TURN, note=_IN_TURN, link=_SQLALCHEMY_ORM
     ),
     "django": Library(
         f"{_HERE}.django:as_it_comes",
@@ -261,8 +263,24 @@ LIBRARIES: dict[str, Library] = {
         "apsw",
         AS_ADVISED,
         note="apsw.bestpractice: WAL mode, a busy timeout of 100 ms, PRAGMA optimize. "
-        "A row fails after 100 ms, or at once: on an empty table, optimize cannot wait for a lock.",
+        "A row fails at once: on an empty table optimize reads and then writes, which cannot wait for a lock.",
         link="https://rogerbinns.github.io/apsw/bestpractice.html",
+    ),
+    "apsw-no-optimize": Library(
+        f"{_HERE}.apsw:no_optimize",
+        "APSW",
+        "apsw",
+        ADVISED_1_CHANGE,
+        note="apsw.bestpractice without connection_optimize. A row fails if it gets no lock within 100 ms.",
+        link="https://rogerbinns.github.io/apsw/bestpractice.html#apsw.bestpractice.connection_optimize",
+    ),
+    "apsw-no-optimize-timeout": Library(
+        f"{_HERE}.apsw:no_optimize_with_timeout",
+        "APSW",
+        "apsw",
+        ADVISED_2_CHANGES,
+        note="The same with a busy timeout of 60 s instead of 100 ms.",
+        link="https://rogerbinns.github.io/apsw/bestpractice.html#apsw.bestpractice.connection_busy_timeout",
     ),
     "apsw-in-turn": Library(f"{_HERE}.apsw:in_turn", "APSW", "apsw", IN_TURN, note=_IN_TURN, link=_APSW),
     "diskcache": Library(
