@@ -16,7 +16,8 @@ from .calls import prepare
 from .driver import path_of
 from .examination import Examination, examine
 from .pool import Outcome, pool_map
-from .report import BurstError, BurstReport, check_rows
+from .report import BurstError, BurstReport
+from .row_check import check_rows
 from .settings import resolve_settings
 from .snapshot import Snapshot, check_whole, file_of, take_snapshot, take_snapshot_after
 from .writers.names import AnyWriter, resolve_writer

@@ -157,23 +157,31 @@ def examine(writer: Writer, database: str, rows: Sequence[Row], *, start_method:
     return Examination(examination.closing_row, examination.killed_row, closing, killed, limit)
 
 
+@dataclass(frozen=True)
+class _Heard:
+    """What Python's audit hooks tell of a process: databases that it opens, and what is open while it forks."""
+
+    process: int
+    before: list[str]
+    connected: list[str] = field(default_factory=list)
+    forks: list[list[str]] = field(default_factory=list)
+
+    def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Take note; this is the hook."""
+        if event == "sqlite3.connect":
+            with suppress(Exception):
+                self.connected.append(os.path.realpath(os.fsdecode(arguments[0])))
+        elif event == "os.fork" and os.getpid() == self.process:
+            self.forks.append(_new_files(self.before))
+
+
 def _watch(writer: Writer, database: str, row: Row) -> Watched:
     """Write the row and close, and look at this process before, meanwhile and afterwards."""
     import tempfile
 
-    connected: list[str] = []
-    forks: list[list[str]] = []
     before = _open_files()
     threads = threading.active_count()
-    me = os.getpid()
-
-    def note(event: str, arguments: tuple[Any, ...]) -> None:
-        if event == "sqlite3.connect":
-            with suppress(Exception):
-                connected.append(os.path.realpath(os.fsdecode(arguments[0])))
-        elif event == "os.fork" and os.getpid() == me:
-            forks.append(_new_files(before))
-
+    heard = _Heard(os.getpid(), before)
     locked: list[str] = []
     twice: list[str] = []
     databases: set[str] = set()
@@ -181,16 +189,16 @@ def _watch(writer: Writer, database: str, row: Row) -> Watched:
     with tempfile.TemporaryFile() as output:
         for stream in (1, 2):
             os.dup2(output.fileno(), stream)
-        sys.addaudithook(note)
+        sys.addaudithook(heard)
         try:
             with writer.open(database) as insert:
                 insert(row)
-                answers = _locks([*connected, os.path.realpath(database), *_new_files(before)])
+                answers = _locks([*heard.connected, os.path.realpath(database), *_new_files(before)])
                 databases, locked = set(answers), [path for path, is_locked in answers.items() if is_locked]
                 twice = [two_libraries.in_words(path) for path in answers if two_libraries.both_have_open(path)]
         except BaseException as reason:
             error = as_insert_error(reason)
-        if os.getpid() != me:
+        if os.getpid() != heard.process:
             os._exit(0)  # a copy of us that the writer has forked
         left_open = [path for path in _new_files(before) if path in databases]
         with suppress(Exception):
@@ -200,8 +208,8 @@ def _watch(writer: Writer, database: str, row: Row) -> Watched:
     return Watched(
         error,
         printed[:200],
-        any(path in databases for paths in forks for path in paths),
-        tuple(dict.fromkeys(connected)),
+        any(path in databases for paths in heard.forks for path in paths),
+        tuple(dict.fromkeys(heard.connected)),
         tuple(locked),
         tuple(dict.fromkeys(left_open)),
         tuple(twice),

@@ -34,7 +34,7 @@ from sqlite_writes import (
     resolve_writer,
     row_count,
 )
-from sqlite_writes.report import Check
+from sqlite_writes.row_check import Check
 
 from .conftest import PROJECT, READS_PROC, Living, run_script, wait_until
 

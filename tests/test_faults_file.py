@@ -232,7 +232,7 @@ def test_two_bursts_on_one_file_at_once_are_each_told_their_own_rows(
 
 def test_many_rows_of_others_do_not_hold_up_the_report(database: str, marked: Living) -> None:
     """Each was compared with each once, which took minutes for 10,000 of others beside 1,000 of ours."""
-    from sqlite_writes.report import check_rows
+    from sqlite_writes.row_check import check_rows
 
     ours, others = generate_example_rows(1000), generate_example_rows(50_000)
     until = threading.Timer(30, os.abort)  # no test asserts a time: minutes would hang it

@@ -17,11 +17,10 @@ from sqlite_writes.limit import (
     LimitInterrupted,
     Progress,
     find_limit,
-    next_sizes,
     search,
-    sizes_to_try,
 )
 from sqlite_writes.report import BurstReport
+from sqlite_writes.sizes import next_sizes, sizes_to_try
 from sqlite_writes.table import create_table, generate_example_rows
 from sqlite_writes.trials import Trial
 from sqlite_writes.writers.writer import WriterError

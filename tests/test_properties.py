@@ -25,7 +25,7 @@ from sqlite_writes import (
     insert_rows_in_parallel,
 )
 from sqlite_writes.kept_open import insert_rows_kept_open
-from sqlite_writes.report import check_rows
+from sqlite_writes.row_check import check_rows
 from sqlite_writes.table import read_rows
 
 from .bad_writers import Good

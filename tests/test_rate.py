@@ -38,7 +38,8 @@ from sqlite_writes.rate.ledger import Ledger, new_ledger
 from sqlite_writes.rate.measure import draw_moments
 from sqlite_writes.rate.report import count_meetings
 from sqlite_writes.rate.search import highest_held, lowest_passed, next_rate
-from sqlite_writes.report import BurstReport, Check
+from sqlite_writes.report import BurstReport
+from sqlite_writes.row_check import Check
 from sqlite_writes.writers.names import resolve_writer
 
 from . import bad_writers

@@ -115,12 +115,14 @@ def bursts(workers: int, settings: str, count: int) -> Generator[None, None, Sam
                 open_gate()
         copies = copies_in(database)
     moments = [Moments(*clock[first : first + COLUMNS]) for first in range(0, len(clock), COLUMNS)]
+    said = [notes[NOTE * number : NOTE * (number + 1)].rstrip(b"\0") for number in range(len(rows))]
+    return _sample(workers, moments, said, counts(rows, [bool(one.has_returned) for one in moments], copies))
+
+
+def _sample(workers: int, moments: list[Moments], notes: list[bytes], counted: Sample) -> Sample:
+    """Put together what came of all bursts, of which the first is not timed; ``notes``: what each insert raised."""
     parts = [moments[first : first + workers] for first in range(workers, len(moments), workers)]
-    said = [
-        notes[NOTE * number : NOTE * (number + 1)].rstrip(b"\0").decode(errors="replace").partition("\n")
-        for number, one in enumerate(moments)
-        if not one.has_returned
-    ]
+    said = [note.decode(errors="replace").partition("\n") for note, one in zip(notes, moments) if not one.has_returned]
     return {
         # A worker that was killed, by us or another, has no end.
         "seconds": statistics.geometric_mean(
@@ -128,7 +130,7 @@ def bursts(workers: int, settings: str, count: int) -> Generator[None, None, Sam
         )
         if all(one.ended for one in moments)
         else None,
-        **counts(rows, [bool(one.has_returned) for one in moments], copies),
+        **counted,
         "errors": Counter(name or "process ended" for name, _, _ in said),
         "traceback": next((text for _, _, text in said if text), ""),
         "spent": where_spent([one for part in parts for one in part if one.committed]),

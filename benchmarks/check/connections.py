@@ -24,14 +24,33 @@ HELD = 0.3
 def recorded_connections(longer: float = 0.0) -> Iterator[tuple[list[Any], list[Span]]]:
     """Have every connection that this process makes meanwhile remember what it was told and how it wrote.
 
-    Gives these connections, and the spans of the write-ahead log's syncs that Python does in this process meanwhile,
-    each so many seconds longer than it is. Those that SQLite does are not among them.
+    Gives these connections, and what ``_recorded_syncs`` gives.
     """
     module = driver()
-    plain: Any = module.Connection
     recorded: list[Any] = []
+    factory = _recording_connection(module, recorded)
+    connect = module.connect
+
+    def prepared(*arguments: Any, **named: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(*arguments, **{"factory": factory, **named})
+        return connection
+
+    vars(module)["connect"] = prepared
+    try:
+        with _recorded_syncs(longer) as syncs:
+            yield recorded, syncs
+    finally:
+        vars(module)["connect"] = connect
+
+
+@contextlib.contextmanager
+def _recorded_syncs(longer: float) -> Iterator[list[Span]]:
+    """Give the spans of the write-ahead log's syncs that Python does in this process, so many seconds longer each.
+
+    Those that SQLite does are not among them.
+    """
     syncs: list[Span] = []
-    plain_syncs = {name: function for name, function in vars(os).items() if name in ("fsync", "fdatasync")}
+    plain = {name: function for name, function in vars(os).items() if name in ("fsync", "fdatasync")}
 
     def noted(sync: Callable[[int], None], descriptor: int) -> None:
         began = time.monotonic()
@@ -40,6 +59,17 @@ def recorded_connections(longer: float = 0.0) -> Iterator[tuple[list[Any], list[
         if not os.path.exists(path) or os.readlink(path).endswith("-wal"):
             time.sleep(longer)
             syncs.append((began, time.monotonic()))
+
+    vars(os).update({name: partial(noted, sync) for name, sync in plain.items()})
+    try:
+        yield syncs
+    finally:
+        vars(os).update(plain)
+
+
+def _recording_connection(module: Any, recorded: list[Any]) -> type[Any]:
+    """Return a class of connections that join ``recorded``, and remember their statements and how they were left."""
+    plain: Any = module.Connection
 
     class Recorded(plain):  # type: ignore[misc]
         is_closed = False
@@ -67,19 +97,7 @@ def recorded_connections(longer: float = 0.0) -> Iterator[tuple[list[Any], list[
             self.is_closed = True
             super().close()
 
-    connect = module.connect
-
-    def prepared(*arguments: Any, **named: Any) -> sqlite3.Connection:
-        connection: sqlite3.Connection = connect(*arguments, **{"factory": Recorded, **named})
-        return connection
-
-    vars(module)["connect"] = prepared
-    vars(os).update({name: partial(noted, sync) for name, sync in plain_syncs.items()})
-    try:
-        yield recorded, syncs
-    finally:
-        vars(module)["connect"] = connect
-        vars(os).update(plain_syncs)
+    return Recorded
 
 
 def level(synchronous: int, committed: float, syncs: Iterable[Span], returned: float = float("inf")) -> int:

@@ -128,14 +128,7 @@ def run_workers(job: Job, control: int, report: int, caller: int) -> list[Record
     with limits_named("the pool's pipes could not be opened"):
         pipes = Pipes(control, report, *open_pipes(5))
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, as a caller may have it, there would be no wait status
-    if job.warm_up is not None:
-        # Once here, so that what it initialises is in pages that the workers share (500 of them: 690 MB, not 820). If
-        # it fails it fails in every worker too, and there it is reported.
-        with contextlib.suppress(BaseException):
-            job.warm_up()
-    flush_output()
-    gc.collect()
-    gc.freeze()  # a collection in a worker would write to, and so copy, every page that holds an object
+    _be_ready_to_fork(job)
     pids: list[int] = []
     statuses: dict[int, int | None] = {}
     stream, at_end, all_done = b"", False, False
@@ -172,6 +165,17 @@ def run_workers(job: Job, control: int, report: int, caller: int) -> list[Record
         Record(pid, statuses[pid], message, *(moment or None for moment in clock[4 * index + 1 : 4 * index + 4]))
         for index, (pid, message) in enumerate(zip(pids, reassemble(stream + rest, count)))
     ]
+
+
+def _be_ready_to_fork(job: Job) -> None:
+    """Have in this process's pages what the workers are to share: 500 of them take 690 MB then, and not 820."""
+    if job.warm_up is not None:
+        # If it fails it fails in every worker too, and there it is reported.
+        with contextlib.suppress(BaseException):
+            job.warm_up()
+    flush_output()
+    gc.collect()
+    gc.freeze()  # a collection in a worker would write to, and so copy, every page that holds an object
 
 
 def all_ended(pids: list[int], are_done: Sequence[object], statuses: dict[int, int | None]) -> bool:

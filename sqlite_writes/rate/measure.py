@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from sqlite_writes.calls import create_table_of
 from sqlite_writes.fresh_burst import fresh_database
 from sqlite_writes.pool import Outcome, pool_map
-from sqlite_writes.report import BurstReport, Check, check_rows, is_of_the_file
+from sqlite_writes.report import BurstReport, is_of_the_file
+from sqlite_writes.row_check import Check, check_rows
 from sqlite_writes.snapshot import check_whole, file_of, take_snapshot, take_snapshot_after
 from sqlite_writes.table import check_folder, generate_example_rows
 from sqlite_writes.writers.names import resolve_writer
