@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import tempfile
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 from .errors import CouldNotMeasure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 # How the commands learn where the burst's database is.
 DATABASE = "SQLITE_WRITES_DATABASE"
@@ -33,28 +32,45 @@ def commands_around(prepare: str | None, cleanup: str | None, database: str) -> 
 def _run(option: str, command: str, database: str) -> None:
     """Run it to its end; what it leaves running in the background is not waited for.
 
-    It leads a session of its own. If we are interrupted, all of that is killed; a pipe would not end before the last of
-    it, so what it prints goes into a file.
+    It leads a process group of its own. If we are interrupted, all of that is killed; a pipe would not end before the
+    last of it, so what it prints goes into a file.
     """
     with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(  # noqa: S602 the caller's own command
-            command,
-            shell=True,
-            env={**os.environ, DATABASE: database},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        pid = 0
+        # A Ctrl-C comes after the start, not in the midst of it: else the process's number would be lost.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
         try:
-            status = process.wait()
+            try:
+                pid = _start(command, database, output.fileno(), mask)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            _, status = os.waitpid(pid, 0)
         except BaseException:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            if pid:
+                with suppress(ProcessLookupError):
+                    os.killpg(pid, signal.SIGKILL)
+                with suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
             raise
         output.seek(0)
         lines = output.read().decode(errors="replace").strip().splitlines()
     if status:
         said = lines[-1] if lines else "it printed nothing"
-        raise CouldNotMeasure(f"{option} {command!r} ended with status {status}: {said}")
+        raise CouldNotMeasure(f"{option} {command!r} ended with status {os.waitstatus_to_exitcode(status)}: {said}")
+
+
+def _start(command: str, database: str, output: int, mask: Iterable[int]) -> int:
+    """Start a shell with the command, and return its process id; ``mask``: the signals that it has blocked."""
+    return os.posix_spawn(
+        "/bin/sh",
+        ["/bin/sh", "-c", command],
+        {**os.environ, DATABASE: database},
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, output, 1),
+            (os.POSIX_SPAWN_DUP2, output, 2),
+        ],
+        setpgroup=0,
+        setsigmask=mask,
+        setsigdef=[signal.SIGPIPE],  # which Python ignores
+    )
