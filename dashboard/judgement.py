@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
@@ -75,6 +74,14 @@ class Series:
         return self.is_count or bool(flat.min() <= 0) or np.unique(flat, return_counts=True)[1].max() > len(flat) / 3
 
 
+@cache
+def _stats() -> Any:
+    """Import what takes longer than all the rest of a page, once; a history of a few commits never needs it."""
+    from scipy import stats
+
+    return stats
+
+
 def find_steps(every: Sequence[Series]) -> list[list[Step]]:
     """Return the steps of each series, oldest first. A chance is multiplied by the number of splits of all series."""
     questions = sum(len(_splits(len(series.samples))[0]) for series in every if series.varies)
@@ -113,7 +120,7 @@ def _excess_ratio(series: Series) -> float | None:
 
 @cache
 def _median_of_f(*freedom: int) -> float:
-    return float(stats.f.median(*freedom))
+    return float(_stats().f.median(*freedom))
 
 
 @cache
@@ -137,7 +144,8 @@ def _steps_of(series: Series, questions: int) -> list[Step]:
     start, split, end = _splits(len(series.samples))
     chances = _chances(series, start, split, end)
     # What all series show of the machine is in every difference by chance.
-    chances = 2 * stats.norm.sf(stats.norm.isf(chances / 2) / np.sqrt(series.excess))
+    normal = _stats().norm
+    chances = 2 * normal.sf(normal.isf(chances / 2) / np.sqrt(series.excess))
     chances = np.minimum(chances * questions, 1.0)
     is_sure = np.minimum(split - start, end - split) >= COMMITS
     chances[is_sure & ~_stands_by_commit(series, start, split, end)] = 1.0
@@ -206,7 +214,7 @@ def _by_means(series: Series, start: Whole, split: Whole, end: Whole) -> Floats:
     freedom = number_before + number_after - 2
     variance = np.maximum((rest_before + rest_after) / freedom, QUIETEST**2)
     t = (mean_after - mean_before) / np.sqrt(variance * (1 / number_before + 1 / number_after))
-    return np.asarray(np.minimum(2 * stats.t.sf(np.abs(t), freedom), 1.0))
+    return np.asarray(np.minimum(2 * _stats().t.sf(np.abs(t), freedom), 1.0))
 
 
 def _by_share(series: Series, cut: float, start: Whole, split: Whole, end: Whole) -> Floats:
@@ -215,6 +223,7 @@ def _by_share(series: Series, cut: float, start: Whole, split: Whole, end: Whole
     above = np.concatenate([[0], np.cumsum([sum(sample > cut for sample in of) for of in series.samples])])
     all_of, after = count[end] - count[start], count[end] - count[split]
     above_all, above_after = above[end] - above[start], above[end] - above[split]
-    more = stats.hypergeom.sf(above_after - 1, all_of, above_all, after)
-    fewer = stats.hypergeom.cdf(above_after, all_of, above_all, after)
+    rows_above = _stats().hypergeom
+    more = rows_above.sf(above_after - 1, all_of, above_all, after)
+    fewer = rows_above.cdf(above_after, all_of, above_all, after)
     return np.asarray(np.minimum(2 * np.minimum(more, fewer), 1.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import resource
 import signal
@@ -38,6 +39,16 @@ Living = Callable[[], list[int]]
 READS_PROC = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 STRACE = pytest.mark.skipif(not can_trace(), reason="strace is not installed, or may not trace")
 PROJECT = Path(__file__).resolve().parent.parent
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have one worker run all tests that share a module's environment, pages or server: it takes long to make."""
+    for item in items:
+        assert isinstance(item, pytest.Function)
+        known = itertools.chain.from_iterable(item._fixtureinfo.name2fixturedefs.values())
+        if any(fixture.scope == "module" for fixture in known):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture

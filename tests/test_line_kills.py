@@ -28,6 +28,7 @@ from sqlite_writes.table import count_copies
 from sqlite_writes.writers import ours
 from sqlite_writes.writers.warm_up import warm_up
 
+from . import workers
 from .conftest import run_script, scratch_folder, wait_until
 from .line_tools import INSERT, LINUX, Child, came, descriptors
 
@@ -54,22 +55,12 @@ def faults_afterwards(database: str) -> list[str]:
     return found
 
 
-def insert_or_be_killed(database: str, row_and_delay: tuple[str, float | None]) -> None:
-    """Insert the row; with a delay in seconds, be killed then, wherever that finds the process."""
-    message, delay = row_and_delay
-    if delay is not None:
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # the kernel ends the process, as with SIGKILL
-        signal.setitimer(signal.ITIMER_REAL, delay)
-    insert_row(database, (message,), "grouped")
-    signal.setitimer(signal.ITIMER_REAL, 0)
-
-
 def burst_with_kills(database: str, chance: random.Random, longest: float) -> Counter[str]:
     """Insert a row from each worker, of which some are killed; what became of the rows, each fault by name."""
     delays = [chance.uniform(0, longest) for _ in range(KILLED)] + [None] * (WORKERS - KILLED)
     chance.shuffle(delays)
     items = [(str(uuid.UUID(int=chance.getrandbits(128))), delay) for delay in delays]
-    insert = partial(insert_or_be_killed, database)
+    insert = partial(workers.insert_or_be_killed, database)
     outcomes = pool_map(insert, items, warm_up=partial(warm_up, "grouped"))
     found: Counter[str] = Counter()
     for outcome, times in zip(outcomes, count_copies(database, [(message,) for message, _ in items])):

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import re
-import sqlite3
-import time
-from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
-from sqlite_writes import write_turn
 from sqlite_writes.testing import assert_writer_holds, assert_writes_hold
 
-from . import bad_writers
+from . import bad_writers, note_writers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,33 +20,6 @@ if TYPE_CHECKING:
     from .conftest import Living
 
 WORKERS = 20
-
-
-def read(database: str) -> list[str]:
-    with closing(sqlite3.connect(database)) as connection:
-        return [text for (text,) in connection.execute("SELECT text FROM notes")]
-
-
-def add(database: str, row: Row, begin: str = "BEGIN", timeout: float = 5.0) -> None:
-    """Read, think and write, in one transaction."""
-    with closing(sqlite3.connect(database, timeout=timeout, isolation_level=None)) as connection, connection:
-        connection.execute(begin)
-        connection.execute("SELECT count(*) FROM notes").fetchone()
-        time.sleep(0.02)
-        connection.execute("INSERT INTO notes (text) VALUES (?)", row)
-
-
-def add_immediately(database: str, row: Row) -> None:
-    add(database, row, "BEGIN IMMEDIATE", timeout=0.2)
-
-
-def add_in_turn(database: str, row: Row) -> None:
-    with write_turn(database):
-        add(database, row)
-
-
-def forget(database: str, row: Row) -> None:
-    """Nothing is written."""
 
 
 @pytest.fixture
@@ -63,19 +32,19 @@ def notes(database: str) -> str:
 def message_of(insert: Callable[[str, Row], None], database: str, **options: object) -> str:
     """What the assertion says."""
     with pytest.raises(AssertionError) as caught:
-        assert_writes_hold(partial(insert, database), partial(read, database), WORKERS, **options)  # type: ignore[arg-type]
+        assert_writes_hold(partial(insert, database), partial(note_writers.read, database), WORKERS, **options)  # type: ignore[arg-type]
     return str(caught.value)
 
 
 def test_a_way_that_holds_gives_its_report(notes: str, marked: Living) -> None:
-    report = assert_writes_hold(partial(add_in_turn, notes), partial(read, notes), WORKERS)
+    report = assert_writes_hold(partial(note_writers.add_in_turn, notes), partial(note_writers.read, notes), WORKERS)
     assert (report.acknowledged, report.failed, report.lost) == (WORKERS, 0, 0)
 
 
 def test_reading_before_writing_is_told_to_begin_immediately(notes: str, marked: Living) -> None:
-    said = message_of(add, notes)
+    said = message_of(note_writers.add, notes)
     assert re.match(
-        r"tests.test_testing:add: 20 processes wrote one row each at one moment\n  \d+ of 20 failed: '", said
+        r"tests.note_writers:add: 20 processes wrote one row each at one moment\n  \d+ of 20 failed: '", said
     )
     assert re.search(r"\d+ x SQLITE_BUSY(_SNAPSHOT)?: database is locked", said)
     assert "begin" in said
@@ -84,14 +53,14 @@ def test_reading_before_writing_is_told_to_begin_immediately(notes: str, marked:
 
 
 def test_waiting_in_vain_is_told_to_stand_in_line(notes: str, marked: Living) -> None:
-    said = message_of(add_immediately, notes)
+    said = message_of(note_writers.add_immediately, notes)
     assert "SQLITE_BUSY: database is locked" in said
     assert "to do: " in said
     assert "write_turn(path)" in said
 
 
 def test_a_lost_row_is_told_with_what_was_noticed(notes: str, marked: Living) -> None:
-    said = message_of(forget, notes)
+    said = message_of(note_writers.forget, notes)
     assert "20 of 20 lost: insert returned, and the row is not there: '" in said
     assert "noticed: alone, too, its row is not there afterwards" in said
     assert "to do: commit before insert returns" in said
@@ -128,10 +97,10 @@ def test_a_closure_can_be_tried_by_forking(notes: str, marked: Living) -> None:
     """A fresh process cannot import it."""
 
     def insert(row: Row) -> None:
-        add_in_turn(notes, row)
+        note_writers.add_in_turn(notes, row)
 
     def rows() -> list[str]:
-        return read(notes)
+        return note_writers.read(notes)
 
     with pytest.raises(ValueError, match="cannot be pickled"):
         assert_writes_hold(insert, rows, 2)

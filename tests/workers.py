@@ -7,6 +7,8 @@ import signal
 import sys
 import time
 
+from sqlite_writes import insert_row
+
 CALLS: list[str] = []
 
 
@@ -128,3 +130,13 @@ def print_and_return(text: str) -> str:
 
 def standard_input(_: object) -> str:
     return sys.stdin.read()
+
+
+def insert_or_be_killed(database: str, row_and_delay: tuple[str, float | None]) -> None:
+    """Insert the row; with a delay in seconds, be killed then, wherever that finds the process."""
+    message, delay = row_and_delay
+    if delay is not None:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # the kernel ends the process, as with SIGKILL
+        signal.setitimer(signal.ITIMER_REAL, delay)
+    insert_row(database, (message,), "grouped")
+    signal.setitimer(signal.ITIMER_REAL, 0)
