@@ -33,27 +33,17 @@ def rows(name: str, database: str) -> list[Row]:
     return as_rows(resolve_writer(name).rows(database))
 
 
-def write_in_two_tables(name: str, database: str) -> tuple[list[Row], list[Row]]:
-    """Rows over a connection that is kept open, and what is there when the table has been made anew."""
-    writer = resolve_writer(name)
-    writer.create(database)
-    with writer.open(database) as insert_row:
-        for number in range(3):
-            insert_row((f"message {number}",))
-    there = as_rows(writer.rows(database))
-    writer.create(database)
-    return there, as_rows(writer.rows(database))
-
-
-def write_text_of_every_kind(name: str, database: str) -> tuple[list[Row], list[Row]]:
-    """What was written, and what is there."""
+def write_in_two_tables(name: str, database: str) -> tuple[list[Row], list[Row], list[Row]]:
+    """Text written over a connection that is kept open; what is there, and what when the table has been made anew."""
     writer = resolve_writer(name)
     written = generate_rows_of_every_kind("text")
     writer.create(database)
     with writer.open(database) as insert_row:
         for row in written:
             insert_row(row)
-    return written, as_rows(writer.rows(database))
+    there = as_rows(writer.rows(database))
+    writer.create(database)
+    return written, there, as_rows(writer.rows(database))
 
 
 def write_line_ends(name: str, database: str, size: int) -> str:

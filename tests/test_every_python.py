@@ -19,7 +19,7 @@ settings = Settings(journal_mode="wal", busy_timeout=60)
 create_table(sys.argv[1], settings)
 held = sqlite3.connect(sys.argv[1])
 held.execute("SELECT * FROM messages").fetchall()
-reports = [insert_rows_in_parallel(sys.argv[1], generate_example_rows(count), settings) for count in (50, 250)]
+reports = [insert_rows_in_parallel(sys.argv[1], generate_example_rows(count), settings) for count in (20, 100)]
 (count,) = held.execute("SELECT count(*) FROM messages").fetchone()
 held.close()
 print(json.dumps([[r.attempted, r.acknowledged, r.failed, r.lost, r.duplicated] for r in reports] + [count]))
@@ -31,7 +31,7 @@ from sqlite_writes import create_table, generate_example_rows, insert_rows_in_pa
 found = []
 for settings in ("queued", "grouped", "synced", "fair"):
     create_table(sys.argv[1], settings)
-    report = insert_rows_in_parallel(sys.argv[1], generate_example_rows(50), settings)
+    report = insert_rows_in_parallel(sys.argv[1], generate_example_rows(20), settings)
     found.append([report.acknowledged, report.failed, report.lost, report.duplicated])
 with open_writer(sys.argv[1], "grouped") as insert:
     for row in generate_example_rows(3):
@@ -78,7 +78,7 @@ def test_a_callers_open_connection_costs_no_row_and_no_warning(
 ) -> None:
     done = run_script(OURS, database, python=python[1])
     assert done.stderr == ""
-    assert json.loads(done.stdout) == [[50, 50, 0, 0, 0], [250, 250, 0, 0, 0], 300]
+    assert json.loads(done.stdout) == [[20, 20, 0, 0, 0], [100, 100, 0, 0, 0], 120]
 
 
 def test_those_who_stand_in_line_or_sync_afterwards_keep_every_row(
@@ -86,7 +86,7 @@ def test_those_who_stand_in_line_or_sync_afterwards_keep_every_row(
 ) -> None:
     done = run_script(QUEUED, database, python=python[1])
     assert done.stderr == ""
-    assert json.loads(done.stdout) == [[50, 0, 0, 0]] * 4 + [53]
+    assert json.loads(done.stdout) == [[20, 0, 0, 0]] * 4 + [23]
 
 
 def test_the_naive_way_loses_rows_from_python_3_11_on(python: tuple[tuple[int, ...], str], database: str) -> None:

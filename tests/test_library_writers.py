@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-PROCESSES = int(os.environ.get("SQLITE_WRITES_PROCESSES", "60"))
+PROCESSES = int(os.environ.get("SQLITE_WRITES_PROCESSES", "30"))
 
 # Tested in test_other_stores.py.
 OTHER_STORES = {"lmdb", "json-lines", "postgresql"}
@@ -139,16 +139,11 @@ def test_what_several_processes_write_is_there_once_and_nothing_runs_on(
 
 
 @every_writer
-def test_a_writer_kept_open_writes_each_row_and_a_table_made_anew_is_empty(name: str, database: str) -> None:
-    there, anew = in_one_process(library_workers.write_in_two_tables, name, database)
-    assert sorted(there) == [("message 0",), ("message 1",), ("message 2",)]
-    assert anew == []
-
-
-@every_writer
-def test_text_of_every_kind_comes_back_as_it_was_written(name: str, database: str) -> None:
-    written, there = in_one_process(library_workers.write_text_of_every_kind, name, database)
+def test_a_writer_kept_open_keeps_text_of_every_kind_and_a_table_made_anew_is_empty(name: str, database: str) -> None:
+    written, there, anew = in_one_process(library_workers.write_in_two_tables, name, database)
     assert Counter(there) == Counter(written)
+    assert len(written) > 3
+    assert anew == []
 
 
 @pytest.mark.parametrize("name", ["diskcache"], indirect=True)

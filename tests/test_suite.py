@@ -79,7 +79,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]
     run(sys.executable, "-m", "asv_plugins.machine", cwd=clone, home=home)
     said = run(
         *(sys.executable, "-m", "asv", "run", "HEAD^!"),
-        *("--bench", r"burst\.Burst\..*\((1|5), '(default|wal)'\)"),
+        *("--bench", r"burst\.Burst\.(time_burst|track_(failed|lost)_rows)\((1|5), '(default|wal)'\)"),
         *("--bench", r"caller\..*\(50\)", "--bench", r"cost\.Library", "--bench", "broken"),
         cwd=clone,
         home=home,

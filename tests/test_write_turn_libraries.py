@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .conftest import Living
     from .library_writers import Writer
 
-PROCESSES = int(os.environ.get("SQLITE_WRITES_PROCESSES", "60"))
+PROCESSES = int(os.environ.get("SQLITE_WRITES_PROCESSES", "30"))
 
 NO_PARENT = 999_999
 
