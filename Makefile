@@ -108,14 +108,14 @@ soak: .venv/ready ## write for half an hour under random faults, and check every
 blame: .venv/ready ## find the commit that made METRIC worse
 	@$(BIN)/python -m pr_check.blame $(BLAME) -- "$$METRIC" "$$GOOD" "$${BAD:-HEAD}"
 
-# Four at a time: most of the tests wait for a lock, a disk or a deadline. A group shares what takes long to make.
+# Four at a time: most of the tests wait for a lock, a disk or a deadline.
 test: .venv/ready ## run every check: linters, types, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
 	$(BIN)/zizmor --offline --quiet .github/workflows
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
-	$(BIN)/python -m pytest -n 4 --dist loadgroup
+	$(BIN)/python -m pytest -n 4
 
 #: PYTHON=python3.12 at the first make: what .venv is made with
 # The tools need this Python; what asv measures may be older. PYTHON= names one. Else it is python3, or if that is too old

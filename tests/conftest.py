@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import resource
 import signal
@@ -13,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -41,14 +40,22 @@ STRACE = pytest.mark.skipif(not can_trace(), reason="strace is not installed, or
 PROJECT = Path(__file__).resolve().parent.parent
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have one worker run all tests that share a module's environment, pages or server: it takes long to make."""
-    for item in items:
-        assert isinstance(item, pytest.Function)
-        known = itertools.chain.from_iterable(item._fixtureinfo.name2fixturedefs.values())
-        if any(fixture.scope == "module" for fixture in known):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """Have one worker run all of a file whose tests share an environment, pages or a server; these files come first.
+
+    pytest-xdist 3.8.0 has groups for that, which pytest 9.2 does not know.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    shared = {path.name for path in (PROJECT / "tests").glob("test_*.py") if 'scope="module"' in path.read_text()}
+
+    class SharedFilesFirst(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            return path if path.rpartition("/")[2] in shared else nodeid
+
+    return SharedFilesFirst(config, log)
 
 
 @pytest.fixture
