@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import cProfile
 import sqlite3
+import tempfile
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from sqlite_writes import SETTINGS, create_table, insert_row
+from sqlite_writes.folders import MEMORY
 from sqlite_writes.scenarios.cost import METRICS, _io_counter, insert_cost
 from sqlite_writes.scenarios.strace import run_traced
 from sqlite_writes.writers.ours import insert_rows
@@ -24,13 +26,9 @@ def test_costs_are_the_same_every_time_and_in_memory(settings: str, database: st
     first = insert_cost(database, settings)
     assert list(first) == list(METRICS)
     assert insert_cost(database, settings) == first
-    if Path("/dev/shm").is_dir():  # noqa: S108
-        memory = Path("/dev/shm", f"sqlite-writes-test-{Path(database).parent.name}.db")  # noqa: S108
-        try:
-            assert insert_cost(memory, settings) == first
-        finally:
-            for path in memory.parent.glob(f"{memory.name}*"):
-                path.unlink()
+    if Path(MEMORY).is_dir():
+        with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+            assert insert_cost(Path(folder, "messages.db"), settings) == first
 
 
 def strace_of_inserts(database: str, settings: str, count: int) -> list[str]:

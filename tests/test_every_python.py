@@ -90,14 +90,18 @@ def test_those_who_stand_in_line_or_sync_afterwards_keep_every_row(
 
 
 def test_the_naive_way_loses_rows_from_python_3_11_on(python: tuple[tuple[int, ...], str], database: str) -> None:
+    """On a busy machine it may happen to lose none: then it is tried again."""
     version, path = python
-    done = run_script(NAIVE, database, python=path, flags=("-W", "ignore"))
-    assert done.returncode == 0, done.stderr
-    lost = sum(lost for _, lost in json.loads(done.stdout))
-    if version <= (3, 10):
-        assert lost == 0
-    elif version <= (3, 13):  # later ones have not been measured
-        assert lost > 0
+    for attempt in range(3):
+        done = run_script(NAIVE, f"{database}{attempt}", python=path, flags=("-W", "ignore"))
+        assert done.returncode == 0, done.stderr
+        lost = sum(lost for _, lost in json.loads(done.stdout))
+        if version <= (3, 10):
+            assert lost == 0
+            return
+        if lost > 0 or version > (3, 13):  # later ones have not been measured
+            return
+    pytest.fail("none of six bursts has lost a row")
 
 
 def test_the_naive_way_ends_though_a_worker_is_killed(database: str, marked: Living) -> None:
