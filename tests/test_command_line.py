@@ -474,7 +474,9 @@ def test_few_descriptors_are_enough(folder: Path) -> None:
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_shows_what_was_measured(folder: Path, ending: signal.Signals) -> None:
-    arguments = ["limit", "--writer", "wal", "--max-workers", "1000", "--export-json", "answer.json"]
+    """The fifth burst never begins: what is prepared before it does not end."""
+    prepare = "mkdir 1 || mkdir 2 || mkdir 4 || mkdir 8 || exec sleep 600"
+    arguments = ["limit", "--writer", "wal", "--prepare", prepare, "--export-json", "answer.json"]
     with subprocess.Popen(
         [sys.executable, "-m", "sqlite_writes", *arguments],
         cwd=folder,

@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 import os
+import random
 import re
 import signal
 import socket
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import urllib.request
 import xml.etree.ElementTree as ET
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -346,9 +348,10 @@ def make_dashboard(project: Project, *arguments: str) -> subprocess.Popen[str]:
 
 
 def free_port() -> int:
-    """A port that nobody listens at."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """A port that nobody listens at, and that the system gives to nobody who asks for any."""
+    while True:
+        with suppress(OSError), socket.create_server(("127.0.0.1", random.randint(20_000, 30_000))) as server:
+            return int(server.getsockname()[1])
 
 
 @pytest.mark.parametrize("asked", [(), ("HOST=0.0.0.0",)])

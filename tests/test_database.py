@@ -233,14 +233,14 @@ def test_a_writer_that_is_kept_open_goes_on_after_an_insert_that_failed(name: st
 
 
 def test_a_writer_that_is_kept_open_waits_as_long_as_ever_after_a_long_wait_in_line(database: str) -> None:
-    settings = replace(SETTINGS["grouped"], busy_timeout=1.0)
+    settings = replace(SETTINGS["grouped"], busy_timeout=3.0)
     create_table(database, settings)
     has_turn = threading.Event()
 
     def hold() -> None:
         with write_turn(database):
             has_turn.set()
-            time.sleep(0.8)
+            time.sleep(1)
 
     holder = threading.Thread(target=hold)
     with open_writer(database, settings) as insert:
@@ -252,7 +252,7 @@ def test_a_writer_that_is_kept_open_waits_as_long_as_ever_after_a_long_wait_in_l
             started = time.monotonic()
             with pytest.raises(sqlite3.OperationalError):
                 insert(("in vain",))
-            assert time.monotonic() - started > 0.9
+            assert time.monotonic() - started > 2.8
 
 
 @pytest.mark.parametrize("keep_open", [True, False])
@@ -268,16 +268,16 @@ def test_rows_are_inserted_one_after_another(keep_open: bool, database: str) -> 
 
 
 def test_fair_tries_again_every_millisecond_and_gives_up_after_the_busy_timeout(database: str) -> None:
-    settings = replace(SETTINGS["fair"], busy_timeout=0.5)
+    settings = replace(SETTINGS["fair"], busy_timeout=1.5)
     create_table(database, settings)
     begins: list[str] = []
     with held(database), _every_connection(lambda connection: connection.set_trace_callback(begins.append)):
         started = time.monotonic()
         with pytest.raises(sqlite3.OperationalError) as caught:
             insert_row(database, ("x",), settings)
-        assert 0.5 <= time.monotonic() - started < 2
+        assert 1.5 <= time.monotonic() - started < 4.5  # before the usual timeout, on a busy machine too
     assert error_name(caught.value) == "SQLITE_BUSY"
-    assert 20 < sum(statement.startswith("BEGIN") for statement in begins) <= 500  # each began once, and slept
+    assert 20 < sum(statement.startswith("BEGIN") for statement in begins) <= 1500  # each began once, and slept
     insert_row(database, ("y",), settings)
     assert ask(database, "SELECT msg FROM messages") == [("y",)]
 

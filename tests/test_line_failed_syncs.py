@@ -85,11 +85,11 @@ class Writing:
             fcntl.flock(self.descriptor(), fcntl.LOCK_EX)
             try:
                 other = pool.submit(waiter.place.sync)
-                assert waits.wait(10)
-                ours = pool.submit(self.place._sync_and_note).exception(10)
+                assert waits.wait(60)
+                ours = pool.submit(self.place._sync_and_note).exception(60)
             finally:
                 fcntl.flock(self.descriptor(), fcntl.LOCK_UN)
-            return ours, other.exception(10)
+            return ours, other.exception(60)
 
     def close(self) -> None:
         """Close all."""

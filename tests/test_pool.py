@@ -114,8 +114,8 @@ def test_deadline(how: str, marked: Living) -> None:
     assert statuses(outcomes) == ["returned", "timed out", "returned"]
     assert outcomes[1].started is not None
     assert outcomes[1].ended is None
-    # The kill and the reaping come after the deadline; the grace for a launcher that does not answer is 10 s.
-    assert 3 <= time.monotonic() - called < 10
+    # The kill and the reaping come after the deadline, on a busy machine some seconds. It would hang for an hour.
+    assert 3 <= time.monotonic() - called < 60
 
 
 def test_extreme_deadlines(marked: Living) -> None:
