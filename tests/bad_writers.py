@@ -63,7 +63,7 @@ class SwallowsTheLockError(Good):
     def insert(self, connection: sqlite3.Connection, row: Row) -> None:
         with suppress(sqlite3.OperationalError):
             connection.execute("BEGIN IMMEDIATE")
-            time.sleep(0.01)  # so that many meet
+            time.sleep(0.1)  # so that many meet
             super().insert(connection, row)
 
 

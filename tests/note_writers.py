@@ -23,7 +23,7 @@ def add(database: str, row: Row, begin: str = "BEGIN", timeout: float = 5.0) -> 
     with closing(sqlite3.connect(database, timeout=timeout, isolation_level=None)) as connection, connection:
         connection.execute(begin)
         connection.execute("SELECT count(*) FROM notes").fetchone()
-        time.sleep(0.02)
+        time.sleep(0.05)
         connection.execute("INSERT INTO notes (text) VALUES (?)", row)
 
 

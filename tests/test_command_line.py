@@ -57,7 +57,7 @@ def swallows(row):
     with suppress(sqlite3.OperationalError):
         with closing(sqlite3.connect(PATH, timeout=0, isolation_level=None)) as connection:
             connection.execute("BEGIN IMMEDIATE")
-            time.sleep(0.02)
+            time.sleep(0.2)
             connection.execute("INSERT INTO notes VALUES (?)", row)
             connection.execute("COMMIT")
 
