@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pr_check.report import CheckReport
 
 # One look at each time, and hardly any time for it.
-SMALL = replace(PLAN, looks=(12, 24), least_seconds=6.0)
+SMALL = replace(PLAN, looks=(12,), least_seconds=4.0)
 
 FILES = {
     "python/pyproject.toml": """
@@ -122,7 +122,7 @@ class Project:
         """Commit a change that does the same."""
         return self.commit((TINY, "return 3 * n", "return n * 3"))
 
-    def check(self, time_limit: float = 12.0, only: str = "") -> CheckReport:
+    def check(self, time_limit: float = 8.0, only: str = "") -> CheckReport:
         """Compare the newest commit with the first."""
         told = Options(time_limit=time_limit, seed=1)
         plan = replace(SMALL, only=only)
