@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
+from sqlite_writes.folders import MEMORY, PREFIX
+
 from .conftest import PROJECT, wait_until
 
 if TYPE_CHECKING:
@@ -462,6 +464,8 @@ def test_a_limit_of_processes_is_named(marked: Living) -> None:
         assert "grouped: no failure in 1 burst of 15; not finished" in done.stdout
         assert "could not be measured to the end: only" in done.stderr
         assert os.listdir(folder) == []
+    in_memory = [path for path in Path(MEMORY).glob(f"{PREFIX}*") if path.stat().st_uid == 54321]
+    assert in_memory == []
 
 
 def test_few_descriptors_are_enough(folder: Path) -> None:

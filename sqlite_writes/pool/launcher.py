@@ -30,6 +30,9 @@ _LIMITS = {
     errno.ENOMEM: "ulimit -v or a container's memory.max",
 }
 
+# Seconds that a warm-up may take longer than it may, so that it can remove its folder.
+WARM_UP = 1.0
+
 
 @dataclass(frozen=True)
 class Record:
@@ -147,6 +150,8 @@ def run_workers(job: Job, control: int, report: int, caller: int) -> list[Record
             _, all_done = read(
                 pipes.done.read_end, job.deadline, control, caller, lambda _: all_ended(pids, clock[4::4], statuses)
             )
+        else:
+            let_warm_up(pids, clock)
         unfinished = [pid for pid, is_done in zip(pids, clock[4::4]) if not is_done and pid not in statuses]
         end_workers(unfinished, all_done, statuses)
         os.close(pipes.collection.write_end)
@@ -158,6 +163,9 @@ def run_workers(job: Job, control: int, report: int, caller: int) -> list[Record
             caller,
             lambda stream: all_ended(pids, [message is not None for message in reassemble(stream, count)], statuses),
         )
+    except OSError:
+        let_warm_up(pids, clock)
+        raise
     finally:
         end_workers([pid for pid in pids if pid not in statuses], at_end, statuses)
     rest, _ = read(pipes.messages.read_end, until=0.0)  # what was sent in the last moment: all have ended
@@ -176,6 +184,15 @@ def _be_ready_to_fork(job: Job) -> None:
     flush_output()
     gc.collect()
     gc.freeze()  # a collection in a worker would write to, and so copy, every page that holds an object
+
+
+def let_warm_up(pids: list[int], clock: memoryview[float]) -> None:
+    """Wait a moment for those that are in their warm-up: killed there, they would leave behind what it made."""
+    until = time.monotonic() + WARM_UP
+    while time.monotonic() < until and any(
+        not (clock[4 * index + 1] or clock[4 * index + 4]) for index in range(len(pids))
+    ):
+        time.sleep(0.005)
 
 
 def all_ended(pids: list[int], are_done: Sequence[object], statuses: dict[int, int | None]) -> bool:
