@@ -58,9 +58,16 @@ class SustainedWriting(_Sustained):
 
     version = "1"
 
+    check_samples = (
+        {"kind": "time", "method": "check_rows", "params": ["grouped"], "arguments": {"writers": 10, "rows": 10}},
+    )
+
     def setup(self, settings: str) -> None:
         skip_unless_possible(settings)
         self.reports = self.measured_once(settings, lambda: _write_and_check(settings, 10, False), bursts(settings))
+
+    def check_rows(self, settings: str, writers: int, rows: int) -> dict[str, object]:
+        return _checked_time(settings, rows, False, writers)
 
 
 class SustainedKeptOpen(_Sustained):
@@ -68,13 +75,30 @@ class SustainedKeptOpen(_Sustained):
 
     version = "1"
 
+    # A fifth of the rows, and in the ways of writing that are steady: for the check this is one time, and not four.
+    check_samples = tuple(
+        {"kind": "time", "method": "check_rows", "params": [name], "arguments": {"writers": 10, "rows": 40}}
+        for name in ("grouped", "queued")
+    )
+
     def setup(self, settings: str) -> None:
         skip_unless_possible(settings)
         find("open_writer")
         self.reports = self.measured_once(settings, lambda: _write_and_check(settings, 40, True), bursts(settings))
 
+    def check_rows(self, settings: str, writers: int, rows: int) -> dict[str, object]:
+        return _checked_time(settings, rows, True, writers)
 
-def _write_and_check(settings: str, rows: int, keep_open: bool) -> Report:
+
+def _checked_time(settings: str, rows: int, keep_open: bool, writers: int) -> dict[str, object]:
+    """Return the time per row to the check of a pull request, whose sample's process has opened nothing yet."""
+    report = _write_and_check(settings, rows, keep_open, writers, start_method="fork")
+    return {"seconds": report["time_per_row"]}
+
+
+def _write_and_check(
+    settings: str, rows: int, keep_open: bool, writers: int = WRITERS, start_method: str = "forkserver"
+) -> Report:
     from dataclasses import replace
 
     from sqlite_writes import SETTINGS as KNOWN
@@ -88,13 +112,14 @@ def _write_and_check(settings: str, rows: int, keep_open: bool) -> Report:
             insert = partial(insert, keep_open=True)
         outcomes = pool_map(
             insert,
-            [generate_example_rows(rows) for _ in range(WRITERS)],
+            [generate_example_rows(rows) for _ in range(writers)],
+            start_method=start_method,
             deadline=300.0,
             warm_up=partial(find("warm_up"), patient),
         )
         kept = row_count(database)
-    if kept != WRITERS * rows:
-        raise RuntimeError(f"{kept} of {WRITERS * rows} rows are there: {[outcome.exception for outcome in outcomes]}")
+    if kept != writers * rows:
+        raise RuntimeError(f"{kept} of {writers * rows} rows are there: {[outcome.exception for outcome in outcomes]}")
     spans = [(outcome.started or 0.0, outcome.ended or 0.0) for outcome in outcomes]
     times = [ended - started for started, ended in spans]
     elapsed = max(ended for _, ended in spans) - min(started for started, _ in spans)

@@ -93,7 +93,7 @@ class Plan:
     at_a_time: int = 4
     confirmation_level: float = 0.01
     bursts_again: tuple[int, ...] = (8, 20, 50, 200)
-    still_suspect: float = 0.1
+    still_suspect: float = 0.05
     varying: int = 8
     now_and_then: int = 24
     unjudged: float = 0.25

@@ -59,6 +59,7 @@ class Sampling(Turns):
         self.until, self.before, self.touches, self.is_never_judged = until, before, touches, is_never_judged
         self._started = time.monotonic()
         self._round: list[Pairs] = []
+        self._differing: list[Pairs] = []
 
     def run(self) -> Evidence:
         """Take everything, the strongest evidence first; then anew what is flagged."""
@@ -139,6 +140,8 @@ class Sampling(Turns):
             self.progress("each benchmark once", 0.0)
         for name in ran:
             self.evidence.left_out.pop(name, None)
+        for pairs in sorted(self._differing, key=lambda pairs: pairs.seconds_each):
+            self._sample_value(pairs, until + self.plan.least_seconds)
 
     def _run_once(self, benchmark: Benchmark, left: float) -> Pairs | None:
         """Return a pair of it, or nothing if neither side ends in the time that is left or allowed."""
@@ -170,10 +173,11 @@ class Sampling(Turns):
         if len(values) < 2 or not is_timed:
             return
         often_sampled = Pairs(often(pairs), expected=pairs.seconds)
-        if all(value.get("seconds") for value in values):
+        is_time = benchmark.unit.startswith("seconds") and min(value.get("tracked", 0.0) for value in values) > 0
+        if is_time or all(value.get("seconds") for value in values):
             self.evidence.candidates.append(often_sampled)
         elif values[0] != values[1]:
-            self._sample_value(often_sampled)
+            self._differing.append(often_sampled)
 
     def _ask_before(self, benchmark: Benchmark) -> Reply:
         """Return what the base's own benchmarks say."""
@@ -183,11 +187,11 @@ class Sampling(Turns):
         again = anew(benchmark)
         return self.before.ask(again.sample, again.arguments, again.deadline)
 
-    def _sample_value(self, pairs: Pairs) -> None:
+    def _sample_value(self, pairs: Pairs, until: float) -> None:
         """Take a tracked value that differs until it is plain that it varies, or that it does not."""
         self.evidence.values.append(pairs)
         while rules.needs_another(pairs, self.plan):
-            if len(pairs.base) > 1 and time.monotonic() > self.until:
+            if time.monotonic() > until:
                 self.evidence.cut_short.add(pairs.benchmark.name)
                 return
             self.add_pair(pairs)

@@ -50,7 +50,8 @@ def test_nothing_of_this_suite_is_missing() -> None:
     assert {one.name.partition(".")[0] for one in PLAN.once} == modules
     assert {one.group for one in (*PLAN.times, *PLAN.failures, *PLAN.facts)} == {
         "burst.Burst", "caller.HeldConnection", "cost.InsertCost", "promises.Accounting", "promises.Gate",
-        "promises.Promises", "sequence.InsertRow", "transaction.ReadThenWrite",
+        "promises.Promises", "sequence.InsertRow", "sustained.SustainedKeptOpen", "sustained.SustainedWriting",
+        "transaction.ReadThenWrite",
     }  # fmt: skip
 
 

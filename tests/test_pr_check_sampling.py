@@ -113,6 +113,8 @@ def test_every_kind_of_sample(sides: Callable[..., Side]) -> None:
     identity = side.ask("identity", {}, 60.0)["value"]
     assert "burst.Burst.time_burst" in [one["name"] for one in identity["benchmarks"]]
     once = with_arguments(cell("burst.Burst(250, 'wal')"), 4, "wal", deadline=50.0)
+    for settings in ("grouped", "queued"):
+        assert 0 < ask(side, cell(f"sustained.SustainedKeptOpen('{settings}')"))["seconds"] < 30
     for one, attempted in ((SEQUENCE, 11), (BURST, 8 * 5), (once, 4)):
         value = ask(side, one)
         assert 0 < value["seconds"] < 30

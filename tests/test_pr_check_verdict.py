@@ -104,10 +104,11 @@ def test_what_was_not_judged_is_named_and_of_much_of_it_nothing_is_said() -> Non
     judgement = judged(Evidence(times=[timed(1.0, 5), *all_timed()[1:]]))
     assert (judgement.verdict, judgement.judged) == ("PASS", len(PLAN.times) - 1)
     assert judgement.left_out == [(BURST.name, "5 pairs, too few to judge its time")]
-    few = [Pairs(one.benchmark, one.base[:5], one.head[:5], seconds=5.0) for one in all_timed()[:4]]
-    judgement = judged(Evidence(times=[*few, *all_timed()[4:]]))
-    assert (judgement.verdict, len(judgement.left_out)) == ("INCONCLUSIVE", 4)
-    assert judgement.needed == round(4 * 19 / 0.75)  # 24 pairs each, beside the time for a confirmation
+    many = len(PLAN.times) // 4 + 1
+    few = [Pairs(one.benchmark, one.base[:5], one.head[:5], seconds=5.0) for one in all_timed()[:many]]
+    judgement = judged(Evidence(times=[*few, *all_timed()[many:]]))
+    assert (judgement.verdict, len(judgement.left_out)) == ("INCONCLUSIVE", many)
+    assert judgement.needed == round(many * 19 / 0.75)  # 24 pairs each, beside the time for a confirmation
     untried = judged(Evidence(failures=[Pairs(BURST_THAT_FAILS)], times=all_timed()))
     assert untried.left_out == [(BURST_THAT_FAILS.name, "there was no time for its failures")]
 

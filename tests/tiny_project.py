@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from pr_check.report import CheckReport
 
-# One look at each time, and hardly any time for it.
-SMALL = replace(PLAN, looks=(12,), least_seconds=4.0)
+# A few looks at each time, and hardly any time for it.
+SMALL = replace(PLAN, looks=(12, 24, 48), least_seconds=4.0)
 
 FILES = {
     "python/pyproject.toml": """

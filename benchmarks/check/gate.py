@@ -34,7 +34,8 @@ def gate() -> Sample:
     from sqlite_writes import pool_map
 
     with tempfile.TemporaryDirectory() as folder:
-        met = pool_map(meet, [(folder, number) for number in range(MEETING)])
+        # By fork, since a fresh process might not find this module.
+        met = pool_map(meet, [(folder, number) for number in range(MEETING)], start_method="fork")
     started = [one.started or 0.0 for one in met]
     asked = time.monotonic()
     (hanging,) = pool_map(time.sleep, [600.0], deadline=DEADLINE)
