@@ -79,13 +79,6 @@ class Pairs:
         )
         return base, head
 
-    def is_suspect(self) -> bool:
-        """Say whether head failed more often than base, or did in a way that base did less often: once is enough."""
-        return any(
-            head_count > 0 and base_count > 0 and head / head_count > base / base_count
-            for (base, base_count), (head, head_count) in map(self.failed, WAYS_TO_FAIL)
-        )
-
     def joined(self, *others: Pairs) -> Pairs:
         """Return all of these replies as one."""
         parts = (self, *others)

@@ -66,14 +66,16 @@ class Plan:
 
     confirmation_level: of all that was flagged, together. bursts_again: looks at a failure that is looked for again;
     one that occurs in 10% of bursts is seen 9 times or more in 99% of checks, and 9 to 0 is significant at each look.
+    worth_a_look: what fails on the base too is looked at again if that much more on the head has a chance below this.
     still_suspect: a suspicion that there was no time to decide, and of which the chance is below this, is inconclusive.
     varying: what is exact elsewhere and varies, or fails now and then, is taken so often: that all runs of head exceed
     all of base is 1 in 12,870 by chance. now_and_then: what is higher on the head in some samples only is taken so
     often; of 24, seven are significant beside none. unjudged: the share of the chosen times that may stay undecided in
     a PASS.
 
-    big_bursts, once_each, confirmation: the time limit's shares; what is not needed there is left to the times. Of
-    theirs, first_look is for the pairs before the first look; the rest is for those that are not decided by then.
+    big_bursts, once_each, confirmation: the time limit's shares; what is not needed there is left to the times, two
+    thirds of the last one too as long as nothing is to be confirmed. Of the times' share, first_look is for the pairs
+    before the first look; the rest is for those that are not decided by then.
     least_seconds: for each of them, however short the limit is. building: seconds that a build may take; two new
     environments at once took 10, with the packages' registry near. space: bytes that the databases, the wheels and the
     environments need.
@@ -93,6 +95,7 @@ class Plan:
     at_a_time: int = 4
     confirmation_level: float = 0.01
     bursts_again: tuple[int, ...] = (8, 20, 50, 200)
+    worth_a_look: float = 0.3
     still_suspect: float = 0.05
     varying: int = 8
     now_and_then: int = 24

@@ -63,6 +63,18 @@ def is_measurement(pairs: Pairs) -> bool:
     return len(set(base)) > 1 and min((*base, *head)) > 0 and not has_risen(pairs)
 
 
+def is_suspect(pairs: Pairs, plan: Plan) -> bool:
+    """Say whether head failed more often than base, or in a way in which base did less often.
+
+    Once is enough where base never did. Where it does too, somebody has more failures in every check.
+    """
+    for base, head in map(pairs.failed, WAYS_TO_FAIL):
+        is_more = base[1] > 0 and head[1] > 0 and head[0] / head[1] > base[0] / base[1]
+        if is_more and (base[0] == 0 or inference.p_value_of_failing_more(base, head) < plan.worth_a_look):
+            return True
+    return False
+
+
 def suspected_way(pairs: Pairs) -> Callable[[Reply], bool]:
     """Return the way in which head fails more often than base: the one that is less likely by chance."""
     return min(WAYS_TO_FAIL, key=lambda how: inference.p_value_of_failing_more(*pairs.failed(how)))

@@ -32,6 +32,9 @@ LEAST = 5.0
 # A head that has not ended when the time is over hangs, it seems, if the base needed less than this share of it.
 HANGS_BEYOND = 1 / 3
 
+# The share of the time for confirmation that goes to the times as long as there is nothing to confirm.
+LEFT_TO_TIMES = 2 / 3
+
 UNTIMED = "there was no time to time it"
 
 
@@ -77,7 +80,7 @@ class Sampling(Turns):
                 least = time.monotonic() + plan.least_seconds
                 until = max(self.until - plan.confirmation * limit, least)
                 self.choose_times(until)
-                self.sample_times(until)
+                self.sample_times(until, until + (self.until - until) * LEFT_TO_TIMES)
                 self._note_duration("times")
             self.until = max(self.until, time.monotonic() + plan.least_seconds)
             self.confirm()
@@ -241,11 +244,14 @@ class Sampling(Turns):
                 left -= needed
         return chosen
 
-    def sample_times(self, until: float) -> None:
-        """Take pairs, in rounds of a random order, until all are decided."""
+    def sample_times(self, until: float, longest: float = 0.0) -> None:
+        """Take pairs, in rounds of a random order, until all are decided; longer while nothing is to be confirmed."""
         self.evidence.times = self.evidence.times or [Pairs(benchmark) for benchmark in self.plan.times]
         undecided = list(self.evidence.times)
-        while undecided and time.monotonic() < until:
+        is_calm = not any(rules.is_suspect(pairs, self.plan) for pairs in self._with_failures())
+        while undecided and time.monotonic() < (
+            max(until, longest) if is_calm and not self.evidence.flagged else until
+        ):
             pairs = self._draw(undecided)
             self.add_pair(pairs)
             self.measure_control()
@@ -281,10 +287,12 @@ class Sampling(Turns):
             return True
         return inference.surely_below(base, head, self.plan.target, self.plan.surely)
 
+    def _with_failures(self) -> tuple[Pairs, ...]:
+        return (*self.evidence.once, *self.evidence.times, *self.evidence.failures)
+
     def confirm(self) -> None:
         """Sample anew what is flagged: times as often as their noise asks for, failures until they are decided."""
-        sampled = (*self.evidence.once, *self.evidence.times, *self.evidence.failures)
-        suspects = [pairs for pairs in sampled if pairs.is_suspect()]
+        suspects = [pairs for pairs in self._with_failures() if rules.is_suspect(pairs, self.plan)]
         slow = [pairs for pairs in self.evidence.times if pairs.benchmark.name in self.evidence.flagged]
         for pairs in sorted(suspects, key=lambda pairs: pairs.seconds_each):
             self._confirm_failure(pairs, self.until if not slow else (time.monotonic() + self.until) / 2)

@@ -48,7 +48,7 @@ def judge_failures(evidence: Evidence, judgement: Judgement, plan: Plan) -> None
             judgement.findings.append(no_longer_possible(pairs))
         elif base_count and not has_value(both.base) and not has_value(both.head) and evidence.hangs is None:
             judgement.suspicions.append(not_comparable(both))
-        elif (pairs.is_suspect() and name != hanging) or _has_wrong_rows(both):
+        elif (rules.is_suspect(pairs, plan) and name != hanging) or _has_wrong_rows(both):
             _judge_suspect(pairs, fresh, both, evidence, judgement, plan)
 
 
