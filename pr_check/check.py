@@ -146,6 +146,9 @@ def _measure(
             report.judgement = judge_evidence(evidence, accepted, sampling.plan)
             _judge_broken(before, base, head, report.judgement)
             report.benchmarks = _compare_suites(before, head, suite, comparison)
+            report.judgement.left_out += [
+                (name, "the head removes it") for name in report.benchmarks.get("removed", ())
+            ]
         report.environment = environment.describe(identities[1], evidence, stolen)
     return evidence
 

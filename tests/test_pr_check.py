@@ -105,7 +105,9 @@ def test_a_head_that_has_not_ended_when_the_time_is_over_is_no_pass(
 def test_a_benchmark_that_was_removed_and_one_that_is_new_are_named(project: Project, tmp_path: Path) -> None:
     project.commit((NUMBERS, "track_of_no_use", "track_of_some_use"))
     assert main(["HEAD^", "HEAD", "--json", str(tmp_path / "report.json")], SMALL) == 0
-    assert json.loads((tmp_path / "report.json").read_text())["benchmarks"] == {
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["judgement"]["left_out"] == [["numbers.track_of_no_use", "the head removes it"]]
+    assert report["benchmarks"] == {
         "removed": ["numbers.track_of_no_use"],
         "new": ["numbers.track_of_some_use"],
         "changed": [],
