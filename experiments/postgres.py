@@ -148,14 +148,15 @@ def _ending_with_us() -> list[str]:
 def _wait_until_ready(
     process: subprocess.Popen[Any], programs: Path, sockets: str, stopping: Stopping, log: str
 ) -> None:
+    """Wait, though this script may have been told to end: a server that starts may forget that it was told to stop."""
     until = time.monotonic() + PATIENCE
     is_ready = [str(programs / "pg_isready"), "-q", "-h", sockets, "-p", "5432", "-d", "postgres", "-U", "postgres"]
     while subprocess.run(is_ready, check=False, start_new_session=True).returncode != 0:
         if process.poll() is not None or time.monotonic() > until:
             raise ServerError(f"the server did not start: {_last_line(log)}")
-        if stopping.received is not None:
-            raise ServerError(f"stopped by {stopping.received.name}")
         time.sleep(0.02)
+    if stopping.received is not None:
+        raise ServerError(f"stopped by {stopping.received.name}")
 
 
 def _stop(process: subprocess.Popen[Any]) -> None:
