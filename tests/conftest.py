@@ -95,9 +95,11 @@ def marked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Living]:
 def wait_until(true: Callable[[], object], what: str, seconds: float = 30.0) -> None:
     """Wait for a condition that has no event of its own; fail, saying what was awaited."""
     until = time.monotonic() + seconds
+    pause = 0.002
     while not true():
         assert time.monotonic() < until, f"not within {seconds:g} s: {what}"
-        time.sleep(0.01)
+        time.sleep(pause)
+        pause = min(1.2 * pause, 0.1)  # most conditions read all of /proc
 
 
 def wait_until_stopped(pid: int) -> None:
