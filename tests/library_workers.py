@@ -10,7 +10,7 @@ import sqlite3
 import threading
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlite_writes.table import generate_rows_of_every_kind
 from sqlite_writes.writers.names import resolve_writer
@@ -33,9 +33,25 @@ def rows(name: str, database: str) -> list[Row]:
     return as_rows(resolve_writer(name).rows(database))
 
 
-def write_in_two_tables(name: str, database: str) -> tuple[list[Row], list[Row], list[Row]]:
-    """Text written over a connection that is kept open; what is there, and what when the table has been made anew."""
+class FirstUse(NamedTuple):
+    """What a process has found that warms a writer up, and writes text over a connection that it keeps open.
+
+    files, threads: those of the warm-up that are open, or run on, when it is over. anew: what is there when the table
+    has been made again.
+    """
+
+    files: list[str]
+    threads: int
+    written: list[Row]
+    there: list[Row]
+    anew: list[Row]
+
+
+def use(name: str, database: str) -> FirstUse:
+    """Use a writer for the first time; leave an empty table."""
     writer = resolve_writer(name)
+    writer.warm_up()  # type: ignore[attr-defined]
+    files, threads = [path for path in _open_files() if "warm" in path], threading.active_count() - 1
     written = generate_rows_of_every_kind("text")
     writer.create(database)
     with writer.open(database) as insert_row:
@@ -43,7 +59,17 @@ def write_in_two_tables(name: str, database: str) -> tuple[list[Row], list[Row],
             insert_row(row)
     there = as_rows(writer.rows(database))
     writer.create(database)
-    return written, there, as_rows(writer.rows(database))
+    return FirstUse(files, threads, written, there, as_rows(writer.rows(database)))
+
+
+def _open_files() -> list[str]:
+    """Return the paths of this process's open files; none where there is no /proc."""
+    files = []
+    with suppress(FileNotFoundError):
+        for descriptor in os.listdir("/proc/self/fd"):
+            with suppress(OSError):  # the listing's own
+                files.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+    return files
 
 
 def write_line_ends(name: str, database: str, size: int) -> str:
@@ -52,16 +78,6 @@ def write_line_ends(name: str, database: str, size: int) -> str:
     insert(name, database, ("\r\n".ljust(size, "x"),))
     ((message,),) = rows(name, database)
     return str(message)[:2]
-
-
-def warm_up(name: str, _database: str) -> tuple[list[str], int]:
-    """The files that are open after the warm-up, and the threads that run on."""
-    resolve_writer(name).warm_up()  # type: ignore[attr-defined]
-    files = []
-    for descriptor in os.listdir("/proc/self/fd"):
-        with suppress(OSError):  # the listing's own
-            files.append(os.readlink(f"/proc/self/fd/{descriptor}"))
-    return [path for path in files if "warm" in path], threading.active_count() - 1
 
 
 def meet_lock(started: str, item: tuple[str, str]) -> None:

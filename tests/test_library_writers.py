@@ -36,7 +36,7 @@ from sqlite_writes.writers.names import resolve_writer
 from sqlite_writes.writers.writer import Named, check_parts, load
 
 from . import library_workers
-from .conftest import PROJECT, READS_PROC, run_script, wait_until
+from .conftest import PROJECT, run_script, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,7 +53,6 @@ PROCESSES = int(os.environ.get("SQLITE_WRITES_PROCESSES", "30"))
 # Tested in test_other_stores.py.
 OTHER_STORES = {"lmdb", "json-lines", "postgresql"}
 NAMES = [name for name in LIBRARIES if name not in OTHER_STORES]
-NAMES_IN_TURN = [name for name in NAMES if LIBRARIES[name].style == IN_TURN]
 
 HAS_AUTOCOMMIT = hasattr(sqlite3, "LEGACY_TRANSACTION_CONTROL")
 
@@ -114,7 +113,6 @@ def in_one_process(function: Callable[[str, str], Result], name: str, database: 
 def in_many_processes(name: str, database: str, count: int) -> tuple[Counter[str], Counter[Any], Counter[Any]]:
     """Have each process write one row: the reasons of the failures, the acknowledged rows, and those that are there."""
     written = generate_example_rows(count)
-    create(name, database)
     outcomes = pool_map(
         partial(library_workers.insert, name, database), written, warm_up=Named(LIBRARIES[name].writer).warm_up
     )
@@ -126,24 +124,23 @@ def in_many_processes(name: str, database: str, count: int) -> tuple[Counter[str
 
 
 @every_writer
-def test_what_several_processes_write_is_there_once_and_nothing_runs_on(
+def test_one_process_keeps_text_of_every_kind_and_of_several_each_keeps_its_row_once(
     name: str, database: str, marked: Living
 ) -> None:
-    failures, acknowledged, there = in_many_processes(name, database, 8)
+    """In turn no row of many fails. A table made anew is empty; no process, no file and no thread is left.
+
+    The warm-up runs in the process that forks the workers, and no connection may be carried across a fork.
+    """
+    used = in_one_process(library_workers.use, name, database)
+    assert (used.files, used.threads) == ([], 0)
+    assert Counter(used.there) == Counter(used.written)
+    assert len(used.written) > 3
+    assert used.anew == []
+    is_in_turn = LIBRARIES[name].style == IN_TURN
+    failures, acknowledged, there = in_many_processes(name, database, PROCESSES if is_in_turn else 8)
     assert there == acknowledged
     assert acknowledged
-    if name in FAIL_SOON:
-        assert set(failures) <= {"SQLITE_BUSY"}
-    else:
-        assert not failures
-
-
-@every_writer
-def test_a_writer_kept_open_keeps_text_of_every_kind_and_a_table_made_anew_is_empty(name: str, database: str) -> None:
-    written, there, anew = in_one_process(library_workers.write_in_two_tables, name, database)
-    assert Counter(there) == Counter(written)
-    assert len(written) > 3
-    assert anew == []
+    assert not failures or (name in FAIL_SOON and set(failures) <= {"SQLITE_BUSY"})
 
 
 @pytest.mark.parametrize("name", ["diskcache"], indirect=True)
@@ -153,21 +150,6 @@ def test_diskcache_turns_a_carriage_return_of_a_large_text_into_a_line_feed(name
     small = partial(library_workers.write_line_ends, size=32 * 1024 - 1)
     assert in_one_process(large, name, database) == "\nx"
     assert in_one_process(small, name, database) == "\r\n"
-
-
-@READS_PROC
-@every_writer
-def test_the_warm_up_leaves_no_file_open_and_no_thread_running(name: str, database: str) -> None:
-    """It runs in the process that forks the workers, and no connection may be carried across a fork."""
-    assert in_one_process(library_workers.warm_up, name, database) == ([], 0)
-
-
-@pytest.mark.parametrize("name", NAMES_IN_TURN, indirect=True)
-def test_in_turn_no_row_of_many_processes_fails_and_none_is_lost(name: str, database: str, marked: Living) -> None:
-    failures, acknowledged, there = in_many_processes(name, database, PROCESSES)
-    assert not failures
-    assert there == acknowledged
-    assert acknowledged.total() == PROCESSES
 
 
 @contextmanager
