@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from .test_command_line import folder, in_one_line, refused, run, settings_of
+from .test_command_line import folder, in_one_line, refused, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,17 +43,7 @@ MISTAKES = {
 
 def in_order(folder: Path, *arguments: str) -> tuple[int, str]:
     """The status, and all that the command says, in the order in which it says it."""
-    done = subprocess.run(
-        [sys.executable, "-m", "sqlite_writes", *arguments],
-        cwd=folder,
-        env=settings_of({}),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = run(folder, *arguments, is_one_stream=True)
     return done.returncode, in_one_line(done.stdout)
 
 
