@@ -125,11 +125,19 @@ def main(folder: str, configuration: str, repository: str, kind: str, python: st
 
 
 def _install_beside(config: Config, folder: Path, python: str, commit: str) -> tuple[str, dict[str, str]]:
-    """Install a commit into a folder of its own that comes first: an existing environment stays as it is."""
+    """Install a commit into a folder of its own that comes first: an existing environment stays as it is.
+
+    What is there already is kept, as asv keeps it in an environment.
+    """
     interpreter = (
         sys.executable if python == THIS_PYTHON else util.which(python if "/" in python else f"python{python}")
     )
-    source, target = folder / "source", folder / "installed"
+    source, target, note = folder / "source", folder / "installed", folder / "installed.txt"
+    variables = {"PYTHONPATH": str(target)}
+    what = f"{commit} of {config.repo}, {config.repo_subdir!r}, by {interpreter}"
+    if note.exists() and note.read_text() == what:
+        return interpreter, variables
+    note.unlink(missing_ok=True)
     for old in (source, target):
         shutil.rmtree(old, ignore_errors=True)
     util.check_output([util.which("git"), "clone", "--quiet", "--shared", "--no-checkout", config.repo, str(source)])
@@ -139,7 +147,8 @@ def _install_beside(config: Config, folder: Path, python: str, commit: str) -> t
         util.check_output([*pip, "--no-build-isolation", str(source / config.repo_subdir)], display_error=False)
     except ProcessError:
         util.check_output([*pip, str(source / config.repo_subdir)], timeout=config.install_timeout)
-    return interpreter, {"PYTHONPATH": str(target)}
+    note.write_text(what)
+    return interpreter, variables
 
 
 def _environments(folder: Path, configuration: Path) -> Path:

@@ -207,8 +207,12 @@ def clear(keep: str) -> None:
 
 def installed() -> Iterator[tuple[str, str]]:
     """Give each installed distribution with a hash of what it installed: the same for commits that install the same."""
+    seen: set[str] = set()
     for distribution in importlib.metadata.distributions():
         name = distribution.metadata["Name"]
+        if name in seen:  # it is not imported: the first of the path is
+            continue
+        seen.add(name)
         files = sorted(
             f"{file} {_hash(file)}"
             for file in distribution.files or ()
