@@ -7,6 +7,7 @@ import os
 import tempfile
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,10 +50,15 @@ PLACES = {
 
 
 class Laboratory:
-    """A clone of this project with commits of its own, and the two environments that all its checks share."""
+    """A clone of this project with commits of its own, and the two environments that all its checks share.
 
-    def __init__(self, folder: Path = PROJECT / ".asv" / "laboratory", plan: Plan = PLAN) -> None:
-        self.clone, self.plan = folder, plan
+    environment_type: in place of the suite's.
+    """
+
+    def __init__(
+        self, folder: Path = PROJECT / ".asv" / "laboratory", plan: Plan = PLAN, environment_type: str = ""
+    ) -> None:
+        self.clone, self.plan, self.environment_type = folder, plan, environment_type
         self.base = git(PROJECT, "rev-parse", "HEAD")
         if not (self.clone / ".git").exists():
             self.clone.parent.mkdir(parents=True, exist_ok=True)
@@ -103,6 +109,7 @@ class Laboratory:
     def sides(self, head: str) -> Iterator[tuple[Side, Side, Plan]]:
         """Give both sides, built, and the plan of all that can be sampled: single benchmarks, with the check's code."""
         suite = find_suite(self.configuration)
+        suite = replace(suite, environment_type=self.environment_type or suite.environment_type)
         comparison = find_comparison(suite.repository, self.base, head, suite.measured)
         console = Console(stderr=True)
         with (

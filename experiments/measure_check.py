@@ -197,7 +197,7 @@ def _checked(laboratory: Laboratory, head: str, limit: float) -> tuple[CheckRepo
     """Make a whole check: its report and evidence, or why it could not be made; and the seconds that it took."""
     started, report, evidence, said = time.monotonic(), None, Evidence(), ""
     try:
-        options = Options(time_limit=limit, as_given=True)
+        options = Options(time_limit=limit, as_given=True, environment_type=laboratory.environment_type)
         report, evidence = check(laboratory.configuration, laboratory.base, head, options, laboratory.plan)
     except SetUpError as error:
         said = str(error)

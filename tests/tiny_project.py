@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
     from pr_check.report import CheckReport
 
-# A few looks at each time, and hardly any time for it.
-SMALL = replace(PLAN, looks=(12, 24, 48), least_seconds=4.0)
+# A few looks at each time, the first as soon as it can tell, and hardly any time for it: each pair starts interpreters.
+SMALL = replace(PLAN, looks=(10, 24, 48), least_seconds=4.0)
 
 FILES = {
+    ".gitignore": "__pycache__/",
     "python/pyproject.toml": """
         [build-system]
         requires = []
@@ -46,7 +47,9 @@ FILES = {
         """,
     "python/asv.conf.json": """
         {"version": 1, "project": "tiny", "repo": "..", "repo_subdir": "python", "benchmark_dir": "bench",
-         "environment_type": "existing", "regressions_first_commits": {".*never_judged": null}}
+         "environment_type": "existing",
+         "build_command": ["python -m pip wheel --no-deps --no-build-isolation -w {build_cache_dir} {build_dir}"],
+         "regressions_first_commits": {".*never_judged": null}}
         """,
     "python/tiny/__init__.py": """
         def work(n):
@@ -122,7 +125,7 @@ class Project:
         """Commit a change that does the same."""
         return self.commit((TINY, "return 3 * n", "return n * 3"))
 
-    def check(self, time_limit: float = 8.0, only: str = "") -> CheckReport:
+    def check(self, time_limit: float = 6.0, only: str = "") -> CheckReport:
         """Compare the newest commit with the first."""
         told = Options(time_limit=time_limit, seed=1)
         plan = replace(SMALL, only=only)
