@@ -19,7 +19,7 @@ from .test_dashboard_pages import CHROMIUM, launched, opened, served, show
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 DAY = 86_400
 NOON = 20_000 * DAY + DAY // 2
@@ -72,21 +72,27 @@ def at(page: Page, address: str, seconds: float) -> tuple[str, str]:
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
-@pytest.mark.parametrize("daily", [True, False])
-def test_age_on_the_page(project: Project, daily: bool) -> None:
+def test_age_on_the_page(tmp_path: Path) -> None:
     """It is told by the reader's clock, with a warning after three days of silence where there was none before."""
-    for night in NIGHTS if daily else NIGHTS[-1:]:
-        project.commit()
-        project.measure(started=datetime.fromtimestamp(night, timezone.utc))
-    project.publish()
+    with launched() as browser:
+        for daily in (True, False):
+            project = Project(tmp_path / str(daily))
+            for night in NIGHTS if daily else NIGHTS[-1:]:
+                project.commit()
+                project.measure(started=datetime.fromtimestamp(night, timezone.utc))
+            project.publish()
+            assert_age_is_told(project, browser, is_warned=daily)
+
+
+def assert_age_is_told(project: Project, browser: Browser, *, is_warned: bool) -> None:
     last = NIGHTS[-1]
-    with served(project.html) as address, launched() as browser, opened(browser) as page:
+    with served(project.html) as address, opened(browser) as page:
         for after, said in ((60, "1 minute ago"), (3 * 3600 + 60, "3 hours ago"), (3 * DAY - 60, "2 days ago")):
             assert at(page, address, last + after) == (f"The newest number was measured {said}.", "")
         age, warning = at(page, address, last + 5 * DAY + 60)
         assert age == "The newest number was measured 5 days ago."
-        assert warning.startswith("Nothing was measured for 5 days") == daily
-        assert bool(warning) == daily
+        assert warning.startswith("Nothing was measured for 5 days") == is_warned
+        assert bool(warning) == is_warned
         # Without a click: the version, and what is wrong with it.
         for place in ("#status", "tbody [href*=walresetbug]"):
             assert "WAL-reset bug" in page.inner_text(place)
