@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 
     from sqlite_writes.writers.ours import TracedInsert
 
+# Those with connections within the turn, or without the line's file, have the most states: two writers, below.
+QUICK = [name for name, (faults, connects) in SCENARIOS.items() if connects == "before" and not faults.deletions]
 ALL_FAULTS = Faults(kills=1, stops=1, failed_syncs=1, power_losses=1, checkpoints=1, deletions=1)
 
 
-@pytest.mark.parametrize("scenario", [name for name, (_, connects) in SCENARIOS.items() if connects == "before"])
+@pytest.mark.parametrize("scenario", QUICK)
 def test_three_writers_lose_no_acknowledged_row_and_none_waits_for_ever(scenario: str) -> None:
     found = search(3, *SCENARIOS[scenario])
     assert found.broken == ""

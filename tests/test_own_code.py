@@ -177,7 +177,7 @@ def test_the_examples_tests_say_in_words_what_is_wrong_and_that_the_advice_mends
     """In an environment that has pip, pytest and this package from a wheel."""
     subprocess.run([sys.executable, "-m", "virtualenv", "--quiet", str(stranger.folder / "venv")], check=True)
     python = str(stranger.folder / "venv" / "bin" / "python")
-    stranger.pip(python, "install", "pytest", "sqlite-writes")
+    stranger.pip(python, "install", "--no-compile", "pytest", "sqlite-writes")
     said = stranger.run(python, "-m", "pytest", "-v", "-p", "no:cacheprovider", status=1)
     assert re.search(r"test_add FAILED", said)
     assert re.search(r"test_add_in_turn PASSED", said)
@@ -190,7 +190,9 @@ def test_the_examples_tests_say_in_words_what_is_wrong_and_that_the_advice_mends
 @pytest.fixture(scope="module")
 def measured(stranger: Stranger) -> Stranger:
     """Three commits, measured by plain asv: without a writer, with the mistake, and with the advice taken."""
-    stranger.edit("benchmarks/writes.py", '"notes.store:writer"', '"notes.store:writer"\n    params = [[5, 30]]')
+    stranger.edit("benchmarks/writes.py", '"notes.store:writer"', '"notes.store:writer"\n    params = [[30]]')
+    # asv's environment has setuptools: to get it for each build again takes longer than the build.
+    stranger.env["PIP_NO_BUILD_ISOLATION"] = "0"
     stranger.run("git", "init", "-q")
     stranger.edit("notes/store.py", "writer = Notes(add)\n", "")
     stranger.commit("Keep notes", 1_700_000_000)
@@ -207,10 +209,9 @@ def measured(stranger: Stranger) -> Stranger:
 def test_asv_shows_when_the_advice_was_taken(measured: Stranger) -> None:
     """And nothing of what it needs stays behind."""
     before, after = measured.results("HEAD~1"), measured.results("HEAD")
-    assert 0 <= before["writes.Notes.track_failed_rows"][0] <= 5
-    assert 0 < before["writes.Notes.track_failed_rows"][1] < 30
-    assert all(after[f"writes.Notes.track_{name}"] == [0.0, 0.0] for name in COUNTS)
-    assert all(before[f"writes.Notes.track_{name}"] == [0.0, 0.0] for name in COUNTS[1:])
+    assert 0 < before["writes.Notes.track_failed_rows"][0] < 30
+    assert all(after[f"writes.Notes.track_{name}"] == [0.0] for name in COUNTS)
+    assert all(before[f"writes.Notes.track_{name}"] == [0.0] for name in COUNTS[1:])
     assert all(0 < seconds < 60 for name in TIMES for seconds in after[f"writes.Notes.track_{name}"])
     # Of so few inserts these are the same one, if the two benchmarks are about the same bursts.
     assert after["writes.Notes.track_p99_insert"] == after["writes.Notes.track_slowest_insert"]
@@ -252,7 +253,7 @@ def test_classes_do_not_share_reports_and_a_broken_writer_fails_in_one_line(meas
     assert found == {
         "more.InTurn.track_failed_rows": [0.0],
         "more.NoTable.track_failed_rows": None,
-        "writes.Notes.track_failed_rows": [0.0, 0.0],
+        "writes.Notes.track_failed_rows": [0.0],
     }
     assert "sqlite-writes: rows of benchmarks.more:no_table fails: SQLITE_ERROR: no such table: notes\n" in said
     assert re.search(r"30 rows: \d+ acknowledged, \d+ failed \(SQLITE_BUSY", said)
