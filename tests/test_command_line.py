@@ -157,19 +157,19 @@ def test_a_burst_is_shown_with_its_times_and_advice(folder: Path) -> None:
 
 
 def test_a_limit_is_an_interval_with_its_evidence(folder: Path) -> None:
-    done = run(folder, "limit", "--writer", "apsw,grouped", "--max-workers", "10", "--bursts", "2", "--workers", "7")
+    done = run(folder, "limit", "--writer", "apsw,grouped", "--max-workers", "7", "--bursts", "2", "--workers", "7")
     assert done.returncode == 0
     said = in_one_line(done.stdout)
     assert re.search(
         r"apsw: no failure in 2 bursts of \d+; (1 of 2 bursts of \d+ failed; )?2 of 2 bursts of \d+ failed", said
     )
-    assert "grouped: none up to 10, the most that was tried; no failure in 2 bursts of 10" in said
+    assert "grouped: none up to 7, the most that was tried; no failure in 2 bursts of 7" in said
     assert "- grouped holds for 7 processes: no failure in 2 bursts" in said
     assert re.search(r"- apsw does not hold for 7 processes: \d of \d bursts? ", said)
     assert re.search(r"apsw, in bursts of \d+: \d+ of \d+ rows failed; \d+ x SQLITE_BUSY: database is locked", said)
     assert "growing, 1 process, burst 1" in done.stderr
     assert re.search(
-        r"grouped \(2 of 2\): repeating near the edge, 10 processes, burst 2 of 2, about \d+ s left", done.stderr
+        r"grouped \(2 of 2\): repeating near the edge, 7 processes, burst 2 of 2, about \d+ s left", done.stderr
     )
 
 
@@ -207,12 +207,12 @@ def test_the_json_keeps_to_its_schema(folder: Path, arguments: tuple[str, ...]) 
 
 def test_a_forecast_stands_beside_what_was_measured(folder: Path) -> None:
     """For ours alone; also of so many processes that none of them is started."""
-    arguments = ("--writer", "grouped,apsw", "--max-workers", "3", "--bursts", "1", "--forecast", "2000")
+    arguments = ("--writer", "grouped,apsw", "--max-workers", "2", "--bursts", "1", "--forecast", "2000")
     done = run(folder, "limit", *arguments, "--export-json", "answer.json")
-    assert re.search(r"grouped +3 +0% +0% ", done.stdout)
+    assert re.search(r"grouped +2 +0% +0% ", done.stdout)
     assert re.search(r"grouped +2000 +- +[\d to]+% +- ", done.stdout)
     grouped, apsw = json.loads((folder / "answer.json").read_text())["writers"]
-    assert [each["workers"] for each in grouped["forecasts"]] == [3, 2000]
+    assert [each["workers"] for each in grouped["forecasts"]] == [2, 2000]
     assert grouped["forecasts"][0]["measured_failed_share"] == [0]
     assert apsw["forecasts"] == []
 

@@ -258,12 +258,13 @@ def test_a_writer_that_is_kept_open_waits_as_long_as_ever_after_a_long_wait_in_l
 @pytest.mark.parametrize("keep_open", [True, False])
 def test_rows_are_inserted_one_after_another(keep_open: bool, database: str) -> None:
     create_table(database, "grouped")
-    rows = generate_example_rows(5)
+    first, *rows = generate_example_rows(6)
+    insert_row(database, first, "grouped")  # the first of a process connects once more, to ask what is built in
     connections: list[sqlite3.Connection] = []
     with _every_connection(connections.append):
         traces = insert_rows(database, "grouped", rows, keep_open=keep_open)
     assert len(connections) == (1 if keep_open else 5)
-    assert ask(database, "SELECT msg FROM messages") == rows
+    assert ask(database, "SELECT msg FROM messages") == [first, *rows]
     assert all(trace.called < trace.locked < trace.committed <= trace.closed for trace in traces)
 
 
