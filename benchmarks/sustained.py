@@ -64,7 +64,9 @@ class SustainedWriting(_Sustained):
 
     def setup(self, settings: str) -> None:
         skip_unless_possible(settings)
-        self.reports = self.measured_once(settings, lambda: _write_and_check(settings, 10, False), bursts(settings))
+        self.reports = self.measured_once(
+            settings, lambda: _write_and_check(settings, 10, False, WRITERS), bursts(settings)
+        )
 
     def check_rows(self, settings: str, writers: int, rows: int) -> dict[str, object]:
         return _checked_time(settings, rows, False, writers)
@@ -84,7 +86,9 @@ class SustainedKeptOpen(_Sustained):
     def setup(self, settings: str) -> None:
         skip_unless_possible(settings)
         find("open_writer")
-        self.reports = self.measured_once(settings, lambda: _write_and_check(settings, 40, True), bursts(settings))
+        self.reports = self.measured_once(
+            settings, lambda: _write_and_check(settings, 40, True, WRITERS), bursts(settings)
+        )
 
     def check_rows(self, settings: str, writers: int, rows: int) -> dict[str, object]:
         return _checked_time(settings, rows, True, writers)
@@ -97,7 +101,7 @@ def _checked_time(settings: str, rows: int, keep_open: bool, writers: int) -> di
 
 
 def _write_and_check(
-    settings: str, rows: int, keep_open: bool, writers: int = WRITERS, start_method: str = "forkserver"
+    settings: str, rows: int, keep_open: bool, writers: int, start_method: str = "forkserver"
 ) -> Report:
     from dataclasses import replace
 
