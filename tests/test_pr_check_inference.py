@@ -120,8 +120,9 @@ def test_what_would_have_been_noticed_is_noticed(count: int, least: int) -> None
 
 
 def test_so_few_pairs_that_no_order_of_them_is_unlikely_notice_nothing() -> None:
-    assert inference.smallest_detectable_factor([1.0] * 10, [1.1] * 10, PLAN.screening_level) == math.inf
-    assert inference.smallest_detectable_factor([1.0] * 11, [1.1] * 11, PLAN.screening_level) < math.inf
+    """All of ten point the same way by chance once in 1,024 times; all of eleven, half as often."""
+    assert inference.smallest_detectable_factor([1.0] * 10, [1.1] * 10, 0.0005) == math.inf
+    assert inference.smallest_detectable_factor([1.0] * 11, [1.1] * 11, 0.0005) < math.inf
 
 
 def test_surely_below_needs_enough_pairs() -> None:
