@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 
 
@@ -18,10 +19,12 @@ def main() -> None:
             signal.signal(ending, signal.default_int_handler)
     if os.getcwd() not in sys.path and "" not in sys.path:
         sys.path.insert(0, os.getcwd())  # the script's folder is there, and the caller's own code is here
-    try:
-        sys.exit(_run())
-    except KeyboardInterrupt:  # while it begins or ends
-        sys.exit(130)
+    status = 130
+    with suppress(KeyboardInterrupt):  # while it begins
+        status = _run()
+        for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # all is done: it ends with this status
+            signal.signal(ending, signal.SIG_IGN)
+    sys.exit(status)
 
 
 def _run() -> int:
