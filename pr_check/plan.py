@@ -73,8 +73,10 @@ class Plan:
     often; of 24, seven are significant beside none. unjudged: the share of the chosen times that may stay undecided in
     a PASS.
 
-    big_bursts, once_each, confirmation: the time limit's shares; what is not needed there is left to the times, two
-    thirds of the last one too as long as nothing is to be confirmed. Of the times' share, first_look is for the pairs
+    may_hang: a head that has not ended when the time is over is suspect if the base needed less than this share of it.
+
+    big_bursts, once_each, confirmation: the time limit's shares; what is not needed there is left to the times. As long
+    as nothing is to be confirmed, so is left_to_times of the last one. Of the times' share, first_look is for the pairs
     before the first look; the rest is for those that are not decided by then.
     least_seconds: for each of them, however short the limit is. building: seconds that a build may take; two new
     environments at once took 10, with the packages' registry near. space: bytes that the databases, the wheels and the
@@ -101,11 +103,13 @@ class Plan:
     now_and_then: int = 24
     unjudged: float = 0.25
     most_timeouts: int = 2
+    may_hang: float = 1 / 3
 
     big_bursts: float = 0.2
     once_each: float = 0.25
     first_look: float = 0.5
     confirmation: float = 0.25
+    left_to_times: float = 2 / 3
     least_seconds: float = 15.0
     building: float = 300.0
     space: int = 300_000_000

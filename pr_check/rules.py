@@ -66,7 +66,7 @@ def is_measurement(pairs: Pairs) -> bool:
 def is_suspect(pairs: Pairs, plan: Plan) -> bool:
     """Say whether head failed more often than base, or in a way in which base did less often.
 
-    Once is enough where base never did. Where it does too, somebody has more failures in every check.
+    Once is enough where base never did. Where base fails too, one of the two nearly always has more by chance.
     """
     for base, head in map(pairs.failed, WAYS_TO_FAIL):
         is_more = base[1] > 0 and head[1] > 0 and head[0] / head[1] > base[0] / base[1]

@@ -29,12 +29,6 @@ if TYPE_CHECKING:
 # Seconds that a benchmark has to end, when the time is nearly over.
 LEAST = 5.0
 
-# A head that has not ended when the time is over hangs, it seems, if the base needed less than this share of it.
-HANGS_BEYOND = 1 / 3
-
-# The share of the time for confirmation that goes to the times as long as there is nothing to confirm.
-LEFT_TO_TIMES = 2 / 3
-
 UNTIMED = "there was no time to time it"
 
 
@@ -80,7 +74,7 @@ class Sampling(Turns):
                 least = time.monotonic() + plan.least_seconds
                 until = max(self.until - plan.confirmation * limit, least)
                 self.choose_times(until)
-                self.sample_times(until, until + (self.until - until) * LEFT_TO_TIMES)
+                self.sample_times(until, until + (self.until - until) * plan.left_to_times)
                 self._note_duration("times")
             self.until = max(self.until, time.monotonic() + plan.least_seconds)
             self.confirm()
@@ -151,9 +145,9 @@ class Sampling(Turns):
         pairs = Pairs(benchmark)
         of_base = self.add_both_at_once(pairs, min(benchmark.deadline, left))
         hangs = ["timed out" in reply for reply in (pairs.base[0], pairs.head[0])]
-        if hangs == [False, True] and of_base < HANGS_BEYOND * left < HANGS_BEYOND * benchmark.deadline:
-            self.evidence.hanging[benchmark.name] = (of_base, left)
         if any(hangs) and left < benchmark.deadline:
+            if not hangs[0] and of_base < self.plan.may_hang * left:
+                self.evidence.hanging[benchmark.name] = (of_base, left)
             self.evidence.left_out[benchmark.group] = f"it did not end in the {left:.0f} s that were left"
             self.evidence.needed += 2 * benchmark.deadline
             return None

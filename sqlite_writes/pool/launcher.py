@@ -30,7 +30,7 @@ _LIMITS = {
     errno.ENOMEM: "ulimit -v or a container's memory.max",
 }
 
-# Seconds that a warm-up may take longer than it may, so that it can remove its folder.
+# Seconds that workers have to end their warm-up when nothing will come of them any more.
 WARM_UP = 1.0
 
 
@@ -187,7 +187,7 @@ def _be_ready_to_fork(job: Job) -> None:
 
 
 def let_warm_up(pids: list[int], clock: memoryview[float]) -> None:
-    """Wait a moment for those that are in their warm-up: killed there, they would leave behind what it made."""
+    """Wait a moment for workers in their warm-up: killed there, they would leave its folder behind."""
     until = time.monotonic() + WARM_UP
     while time.monotonic() < until and any(
         not (clock[4 * index + 1] or clock[4 * index + 4]) for index in range(len(pids))
