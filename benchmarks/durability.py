@@ -21,13 +21,12 @@ class _Durability(_Reports):
 
     param_names = ("writer",)
 
-    def lose_power(self, writer: str) -> None:
+    def lose_power(self, writer: str, states: int = STATES) -> None:
         """Have every benchmark of the cell read the same two reports."""
-        lose_power = find("lose_power")
+        lose_power = find("lose_power_both_ways")
 
         def measure() -> Report:
-            sure = lose_power(writer, STATES, attempts=ATTEMPTS)
-            unsure = lose_power(writer, STATES, attempts=ATTEMPTS, names_are_sure=False)
+            sure, unsure = lose_power(writer, states, attempts=ATTEMPTS)
             return {"lost": sure.share, "lost_with_names": unsure.share, "damaged": 100 * sure.damaged / sure.states}
 
         self.reports = self.measured_once(writer, measure, 1)

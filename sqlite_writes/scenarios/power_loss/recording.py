@@ -30,6 +30,9 @@ _CALLS = (
 # A sync takes a while, so that others commit meanwhile and share the next one; in microseconds.
 SLOW_SYNCS = "fsync,fdatasync:delay_enter=2000"
 
+# So many processes write, until so many rows of each are acknowledged.
+WORKERS, ROWS = 8, 4
+
 # What is beside a database and means nothing after a power loss: SQLite's index of the log, and our line.
 _NOT_KEPT = ("-shm", "-write-line")
 
@@ -116,8 +119,8 @@ def record(
     writer: AnyWriter,
     database: str,
     *,
-    workers: int = 8,
-    rows: int = 4,
+    workers: int = WORKERS,
+    rows: int = ROWS,
     attempts: int | None = None,
     keep_open: bool = True,
     inject: str = SLOW_SYNCS,

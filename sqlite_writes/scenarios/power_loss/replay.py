@@ -10,15 +10,18 @@ import random
 import tempfile
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlite_writes.driver import sqlite3
 
 from .playing import moments
-from .recording import ROW, SLOW_SYNCS, record, row_text
+from .recording import ROW, ROWS, SLOW_SYNCS, WORKERS, record, row_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sqlite_writes.writers.names import AnyWriter
 
     from .recording import Recording
@@ -61,8 +64,8 @@ def lose_power(
     *,
     seed: int = 1,
     names_are_sure: bool = True,
-    workers: int = 8,
-    rows: int = 4,
+    workers: int = WORKERS,
+    rows: int = ROWS,
     attempts: int | None = None,
     inject: str = SLOW_SYNCS,
 ) -> Losses:
@@ -72,30 +75,64 @@ def lose_power(
     removed, in memory where there is some. Raises what ``record`` raises; ``RuntimeError`` if no row was acknowledged,
     or if one is not found though no power was lost.
     """
-    chance = random.Random(seed)  # noqa: S311 a seeded simulation is no secret
-    losses = Losses()
-    memory = "/dev/shm"  # noqa: S108
-    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
-        while losses.states < states:
-            keep_open = losses.recordings % 2 == 0
-            database = f"{folder}/{losses.recordings}/messages.db"
-            os.mkdir(os.path.dirname(database))
-            recording = record(
-                writer, database, workers=workers, rows=rows, attempts=attempts, keep_open=keep_open, inject=inject
-            )
-            if not recording.acknowledged:
-                raise RuntimeError(f"no row was acknowledged: {recording.said[:1]}")
-            losses.recordings += 1
-            losses.acknowledged += len(recording.acknowledged)
-            losses.failed += len(recording.failed)
-            replay(recording, losses, chance, f"{folder}/after", states - losses.states, names_are_sure=names_are_sure)
+    chance, losses = _chance(seed), Losses()
+    with _folder() as folder:
+        recordings = _recordings(writer, folder, workers, rows, attempts, inject)
+        while (left := states - losses.states) > 0:
+            replay(next(recordings), losses, chance, f"{folder}/after", left, names_are_sure=names_are_sure)
     return losses
+
+
+def lose_power_both_ways(
+    writer: AnyWriter, states: int, *, seed: int = 1, attempts: int | None = None
+) -> tuple[Losses, Losses]:
+    """Lose power in the same recordings with sure names, and again with unsure ones; so many states of each.
+
+    Takes half of the time of two calls of ``lose_power``, which says the rest.
+    """
+    chance, sure, unsure = _chance(seed), Losses(), Losses()
+    with _folder() as folder:
+        recordings = _recordings(writer, folder, WORKERS, ROWS, attempts, SLOW_SYNCS)
+        while sure.states < states or unsure.states < states:
+            recording = next(recordings)
+            for losses, names_are_sure in ((sure, True), (unsure, False)):
+                left = states - losses.states
+                replay(recording, losses, chance, f"{folder}/after", left, names_are_sure=names_are_sure)
+    return sure, unsure
+
+
+def _chance(seed: int) -> random.Random:
+    return random.Random(seed)  # noqa: S311 a seeded simulation is no secret
+
+
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    memory = "/dev/shm"  # noqa: S108
+    return tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None)
+
+
+def _recordings(
+    writer: AnyWriter, folder: str, workers: int, rows: int, attempts: int | None, inject: str
+) -> Iterator[Recording]:
+    """Record one run after another, without an end."""
+    for number in count():
+        database = f"{folder}/{number}/messages.db"
+        os.mkdir(os.path.dirname(database))
+        keep_open = number % 2 == 0
+        recording = record(
+            writer, database, workers=workers, rows=rows, attempts=attempts, keep_open=keep_open, inject=inject
+        )
+        if not recording.acknowledged:
+            raise RuntimeError(f"no row was acknowledged: {recording.said[:1]}")
+        yield recording
 
 
 def replay(
     recording: Recording, losses: Losses, chance: random.Random, folder: str, states: int, *, names_are_sure: bool
 ) -> None:
     """Add what different states show, spread over all moments of the recording: about so many, if there are."""
+    losses.recordings += 1
+    losses.acknowledged += len(recording.acknowledged)
+    losses.failed += len(recording.failed)
     os.makedirs(folder, exist_ok=True)
     main = os.path.basename(recording.main)
     failed_syncs = 0
