@@ -10,7 +10,7 @@ from __future__ import annotations
 from .common import SETTINGS, Report, _Reports, find, mean, setup, skip_unless_possible, unit
 
 # Of each kind. A writer that keeps its promise has 0 in any number; one that does not has 20% and more.
-STATES = 200
+STATES = 100
 
 # A library that does not wait for a lock fails most rows; each worker tries so many until some are acknowledged.
 ATTEMPTS = 200
@@ -21,12 +21,12 @@ class _Durability(_Reports):
 
     param_names = ("writer",)
 
-    def lose_power(self, writer: str, states: int = STATES) -> None:
+    def lose_power(self, writer: str) -> None:
         """Have every benchmark of the cell read the same two reports."""
         lose_power = find("lose_power_both_ways")
 
         def measure() -> Report:
-            sure, unsure = lose_power(writer, states, attempts=ATTEMPTS)
+            sure, unsure = lose_power(writer, STATES, attempts=ATTEMPTS)
             return {"lost": sure.share, "lost_with_names": unsure.share, "damaged": 100 * sure.damaged / sure.states}
 
         self.reports = self.measured_once(writer, measure, 1)

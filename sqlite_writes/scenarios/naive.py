@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from sqlite_writes.table import Row
 
-LONGEST_BURST = 60.0
-"""Seconds after which no answer is expected any more: ten times as long as 500 workers take on a busy machine."""
+LONGEST_BURST = 20.0
+"""Seconds after which no answer is expected any more: three times as long as 500 workers take on a busy machine."""
 
 
 def naive_burst(database: str, rows: Sequence[Row], journal_mode: str = "wal") -> tuple[int, int]:
