@@ -30,7 +30,7 @@ LEVEL_OF_COUNTS_BY_COMMIT = 0.1
 SMALLEST_FACTOR = 1.1
 QUIETEST = 0.01
 # How much commits differ is estimated over so many series at least.
-SERIES = 10
+SERIES = 5
 
 Samples = Sequence[Sequence[float]]
 

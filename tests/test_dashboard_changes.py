@@ -76,6 +76,15 @@ def test_a_step_is_found_at_its_commit(change: drawn.Change, wanted: int) -> Non
     assert drawn.tally(bursts(), wanted, change, 20)["found"] >= 18
 
 
+def test_the_few_cells_of_the_quick_set_are_enough() -> None:
+    """As many as ``make history`` measures: rows that begin to fail are found in 18 of 20, and nothing else."""
+    six = {cell: of for cell, of in bursts().items() if cell[0] >= 50}
+    assert len(six) == 6
+    counted = drawn.tally(six, 2, drawn.begins_to_fail((250, "grouped")), 20)
+    assert counted["found"] >= 18
+    assert counted["elsewhere"] == 0
+
+
 def test_a_count_that_goes_up_and_down_varies() -> None:
     """Failed rows that three commits measured as 5, 0 and 38.5 are no line, and are said to vary."""
     history = history_of(FAILED, 5.0, 0.0, 38.5)
