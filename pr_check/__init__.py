@@ -1,1 +1,1 @@
-"""The check of a pull request: build base and head, sample both in random order, judge, report; README.md says how."""
+"""The check of a pull request: build two commits, sample in random order, judge, report; docs/the_check.md says how."""

@@ -41,6 +41,11 @@ def advise(report: BurstReport) -> list[str]:
             f"{len(refused) - len(soon)} waited {max(refused):.1f} s in vain, and a longer timeout moves only the "
             f"edge: {_TURN}"
         )
+    if any(reason.startswith("SQLITE_CONSTRAINT") for reason in report.errors):
+        advice.append(
+            "where a key follows from what was read, others read the same: read it in the transaction that writes, "
+            f"after BEGIN IMMEDIATE; or, around both, {_TURN.removesuffix(' around it')}"
+        )
     if report.lost:
         advice.append(
             "commit before insert returns, let errors out, close each connection, "

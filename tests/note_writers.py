@@ -31,6 +31,14 @@ def add_immediately(database: str, row: Row) -> None:
     add(database, row, "BEGIN IMMEDIATE", timeout=0.2)
 
 
+def number(database: str, row: Row) -> None:
+    """Read the highest number before the transaction that writes the next."""
+    with closing(sqlite3.connect(database, timeout=30)) as connection, connection:
+        (highest,) = connection.execute("SELECT coalesce(max(rowid), 0) FROM notes").fetchone()
+        time.sleep(0.5)
+        connection.execute("INSERT INTO notes (rowid, text) VALUES (?, ?)", (highest + 1, *row))
+
+
 def add_in_turn(database: str, row: Row) -> None:
     with write_turn(database):
         add(database, row)

@@ -195,3 +195,6 @@ def test_the_dashboards_rooms_stand_in_one_order() -> None:
         path = PROJECT / "dashboard" / f"{name}.py"
         later = {room_of(module, "dashboard") for module in imports(path)} & set(DASHBOARD[place + 1 :])
         assert not later, f"{path.relative_to(PROJECT)} imports {later}"
+        assert "serve" not in {room_of(module, "dashboard") for module in imports(path)}
+    serve = PROJECT / "dashboard" / "serve.py"
+    assert not {room_of(module, "dashboard") for module in imports(serve)} & set(DASHBOARD)

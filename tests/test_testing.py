@@ -59,6 +59,13 @@ def test_waiting_in_vain_is_told_to_stand_in_line(notes: str, marked: Living) ->
     assert "write_turn(path)" in said
 
 
+def test_a_key_that_two_have_computed_is_told_to_be_read_in_the_transaction(notes: str, marked: Living) -> None:
+    said = message_of(note_writers.number, notes)
+    assert re.search(r"\d+ x SQLITE_CONSTRAINT\w*: UNIQUE constraint failed", said)
+    assert "to do: where a key follows from what was read, others read the same: " in said
+    assert "write_turn(path)" in said
+
+
 def test_a_lost_row_is_told_with_what_was_noticed(notes: str, marked: Living) -> None:
     said = message_of(note_writers.forget, notes)
     assert "20 of 20 lost: insert returned, and the row is not there: '" in said
