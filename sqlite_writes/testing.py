@@ -103,7 +103,11 @@ def _hold(
     for burst in range(bursts):
         create_table_of(writer, database, start_method=start_method)
         report = insert_rows_in_parallel(
-            database, values or generate_example_rows(workers), writer, start_method=start_method, deadline=deadline
+            database,
+            generate_example_rows(workers) if values is None else values,
+            writer,
+            start_method=start_method,
+            deadline=deadline,
         )
         message = _message(report)
         if message:

@@ -18,6 +18,10 @@ def read(database: str) -> list[str]:
         return [text for (text,) in connection.execute("SELECT text FROM notes")]
 
 
+def read_as_dictionaries(database: str) -> list[dict[str, str]]:
+    return [{"text": text} for text in read(database)]
+
+
 def add(database: str, row: Row, begin: str = "BEGIN", timeout: float = 5.0) -> None:
     """Read, think and write, in one transaction."""
     with closing(sqlite3.connect(database, timeout=timeout, isolation_level=None)) as connection, connection:

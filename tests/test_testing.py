@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sqlite_writes.testing import assert_writer_holds, assert_writes_hold
+from sqlite_writes.writers.writer import WriterError
 
 from . import bad_writers, note_writers
 
@@ -80,6 +81,17 @@ def test_an_altered_row_is_shown_beside_what_it_was(notes: str, marked: Living) 
         match=r"1 of 2 altered: the row is there with another value: 'long-.*250 long\) is 'long-.*200 long\)",
     ):
         assert_writer_holds(writer, database=notes, values=["short", "long-" * 50])
+
+
+def test_no_values_are_not_taken_for_the_usual_ones(notes: str) -> None:
+    with pytest.raises(ValueError, match=r"^rows is empty: a burst needs at least one row$"):
+        assert_writer_holds(bad_writers.Good(), database=notes, values=[])
+
+
+def test_rows_that_are_dictionaries_are_not_taken_for_their_keys(notes: str, marked: Living) -> None:
+    insert, rows = partial(note_writers.add_in_turn, notes), partial(note_writers.read_as_dictionaries, notes)
+    with pytest.raises(WriterError, match=r"rows gives \{'text': .*\}, which is neither a value nor a row"):
+        assert_writes_hold(insert, rows, 2)
 
 
 def test_a_row_that_is_there_twice_is_told(notes: str, marked: Living) -> None:

@@ -227,6 +227,8 @@ def as_rows(found: Iterable[Any]) -> list[Row]:
     for row in found:
         is_bare = row is None or isinstance(row, (str, bytes, bytearray, memoryview, int, float))
         try:
+            if isinstance(row, dict):  # one value could be taken out of it: its key
+                raise TypeError
             (value,) = (row,) if is_bare else row
         except (TypeError, ValueError):
             raise WriterError(f"rows gives {row!r}, which is neither a value nor a row of one column") from None
