@@ -21,7 +21,7 @@ import pytest
 from sqlite_writes import Outcome, pool_map
 
 from . import workers
-from .conftest import PROJECT, READS_PROC, Living, run_script, wait_until
+from .conftest import PROJECT, READS_PROC, Living, run_script, wait_until, wait_until_stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -232,18 +232,19 @@ def test_few_descriptors(start_method: str, marked: Living) -> None:
 FEW_PROCESSES = """
 import os, resource
 from sqlite_writes import pool_map
+from tests.workers import fail_or_hang_to_warm_up
 resource.setrlimit(resource.RLIMIT_NPROC, (30, 30))
 if os.getuid() == 0:
     os.setuid(54321)
 try:
-    pool_map(len, [""] * 100, start_method="fork")
+    pool_map(len, [""] * 100, start_method="fork", warm_up=fail_or_hang_to_warm_up)
 except OSError as error:
     print(error)
 """
 
 
 def test_few_processes(marked: Living) -> None:
-    """Too few processes are one line that says how many could be started and what to raise, and none is left."""
+    """Too few processes are one line that says how many could be started and what to raise. None is left."""
     done = run_script(FEW_PROCESSES)
     refused = r"only (\d+) of 100 workers could be started|the process that starts the workers could not be started"
     said = re.fullmatch(rf"\[Errno \d+\] ({refused}): .* \(raise ulimit -u, .*pids.max\)\n", done.stdout + done.stderr)
@@ -423,11 +424,18 @@ from tests.workers import sleep
 pool_map(sleep, [60.0] * 50)
 """
 
+# Its pipes hold little: nobody is to wait until a report is read that nobody reads.
 FORKED = """
-import os, threading, time
-from sqlite_writes import pool_map
+import fcntl, os, threading, time
+from sqlite_writes.pool import caller, pool_map
 from tests.workers import sleep
-threading.Thread(target=pool_map, args=(sleep, [60.0] * 50)).start()
+def open_small_pipes(count, open_pipes=caller.open_pipes):
+    pipes = open_pipes(count)
+    for pipe in pipes:
+        fcntl.fcntl(pipe.write_end, fcntl.F_SETPIPE_SZ, 4096)
+    return pipes
+caller.open_pipes = open_small_pipes
+threading.Thread(target=pool_map, args=(sleep, [60.0] * 100)).start()
 time.sleep(2)
 os.fork()
 time.sleep(3600)
@@ -435,7 +443,7 @@ time.sleep(3600)
 
 
 def start_held(script: str, count: int, marked: Living) -> subprocess.Popen[bytes]:
-    """Start a caller that holds 50 workers, and wait until so many processes run."""
+    """Start a caller that holds workers, and wait until so many processes run."""
     caller = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", script],
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
@@ -451,17 +459,55 @@ def test_ctrl_c(marked: Living) -> None:
     """Ctrl-C ends everything, with the status that a shell expects."""
     caller = start_held(HELD, 52, marked)
     os.killpg(caller.pid, signal.SIGINT)  # as a terminal does: the foreground group, which the workers are not in
-    assert caller.wait(20) == -signal.SIGINT
+    assert caller.wait(8) == -signal.SIGINT  # before it would end the launcher by force
     assert marked() == []
 
 
 @READS_PROC
-@pytest.mark.parametrize(("script", "children"), [(HELD, 0), (FORKED, 1)])
-def test_killed_caller(script: str, children: int, marked: Living) -> None:
-    """A killed caller takes its workers with it, though a child of its own keeps the launcher's pipe open."""
-    caller = start_held(script, 52 + children, marked)
+@pytest.mark.parametrize(("script", "count", "children"), [(HELD, 52, 0), (FORKED, 103, 1)])
+def test_killed_caller(script: str, count: int, children: int, marked: Living) -> None:
+    """A killed caller takes its workers with it, though a child of its own keeps the launcher's pipes open."""
+    caller = start_held(script, count, marked)
     caller.kill()
     caller.wait(20)
     wait_until(lambda: len(marked()) == children, "launcher and workers have ended")
     for child in marked():
         os.kill(child, signal.SIGKILL)
+
+
+# An alarm goes off two seconds after the call, not ten after the deadline.
+HUNG = """
+import sys
+from functools import partial
+from pathlib import Path
+from sqlite_writes.pool import pool_map, worker
+from tests.workers import hang_as_the_second, hang_beside
+worker.GRACE = -58.0
+begun, touched = map(Path, sys.argv[1:3])
+function, items, warm_up = {
+    "worker": (partial(hang_beside, begun), [1], None),
+    "warm-up": (Path.touch, [touched] * 2, partial(hang_as_the_second, begun)),
+    "launcher": (Path.touch, [touched], partial(hang_beside, begun)),
+}[sys.argv[3]]
+pool_map(function, items, start_method="fork", deadline=60.0, warm_up=warm_up)
+"""
+
+
+@READS_PROC
+@pytest.mark.parametrize("hangs", ["worker", "warm-up", "launcher"])
+def test_all_who_would_end_it_are_killed(hangs: str, tmp_path: Path, marked: Living) -> None:
+    """What hangs is ended by an alarm that the kernel keeps, and who waits at the gate does not run."""
+    begun, touched = tmp_path / "begun", tmp_path / "touched"
+    caller = subprocess.Popen(
+        [sys.executable, "-c", HUNG, begun, touched, hangs], env={**os.environ, "PYTHONPATH": str(PROJECT)}
+    )
+    wait_until(begun.exists, "it hangs")
+    if hangs != "launcher":
+        caller.send_signal(signal.SIGSTOP)  # so that it does not end what its launcher leaves
+        wait_until_stopped(caller.pid)
+        (launcher,) = (pid for pid in marked() if os.getpgid(pid) == pid)
+        os.kill(launcher, signal.SIGKILL)
+    caller.kill()
+    caller.wait(20)
+    wait_until(lambda: not marked(), "the kernel has ended it")
+    assert not touched.exists()

@@ -6,8 +6,12 @@ import os
 import signal
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from sqlite_writes import insert_row
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CALLS: list[str] = []
 
@@ -86,6 +90,21 @@ def kill_the_launcher(_: object) -> None:
 
 def sleep(seconds: float) -> None:
     time.sleep(seconds)
+
+
+def hang_beside(path: Path, *_: object) -> None:
+    """Make that file, and never return."""
+    path.touch()
+    time.sleep(3600)
+
+
+def hang_as_the_second(path: Path) -> None:
+    """Let the launcher pass, and one worker; hang in the other."""
+    if os.getpid() != os.getpgid(0):
+        try:
+            path.with_suffix(".first").touch(exist_ok=False)
+        except FileExistsError:
+            hang_beside(path)
 
 
 def is_open(descriptor: int) -> bool:

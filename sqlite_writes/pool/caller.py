@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .launcher import limits_named, run_and_report
 from .pipes import Pipe, open_pipes, read, write
-from .worker import GRACE, Job, flush_output, set_alarm
+from .worker import GRACE, Job, flush_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -206,10 +206,9 @@ def _fork_launcher(job: Job, control: Pipe, report: Pipe, mask: _Signals) -> tup
         try:
             os.setpgid(0, 0)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            set_alarm(job.deadline)
             os.close(control.write_end)
             os.close(report.read_end)
-            run_and_report(lambda: job, control.read_end, report.write_end, caller)
+            run_and_report(lambda: job, control.read_end, report.write_end, caller, job.deadline)
         finally:
             os._exit(0)
     return pid, b""

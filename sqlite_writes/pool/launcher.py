@@ -62,13 +62,12 @@ def launch(control: BinaryIO, report: int, caller: int, deadline: float, main: d
 
     ``main`` says where the caller's main script is, in the words of ``multiprocessing.spawn.prepare``.
     """
-    set_alarm(deadline)
     # posix_spawn hands on whatever the caller has made inheritable.
     for descriptor in [int(name) for name in os.listdir("/dev/fd")]:
         if descriptor > 2 and descriptor not in (control.fileno(), report):
             with contextlib.suppress(OSError):  # the listing's own
                 os.close(descriptor)
-    run_and_report(_JobUnpickler(control, main).load, control.fileno(), report, caller)
+    run_and_report(_JobUnpickler(control, main).load, control.fileno(), report, caller, deadline)
     os._exit(0)
 
 
@@ -101,8 +100,9 @@ def _import_main(main: dict[str, str]) -> None:
         del current._inheriting
 
 
-def run_and_report(load_job: Callable[[], Job], control: int, report: int, caller: int) -> None:
+def run_and_report(load_job: Callable[[], Job], control: int, report: int, caller: int, deadline: float) -> None:
     """Run the job and write ``(exception or None, records)`` to the report pipe, unless the caller is gone."""
+    set_alarm(deadline)  # if the caller is killed while the job is loaded, or warms up, and hangs
     error: Exception | None = None
     records: list[Record] = []
     try:
