@@ -243,11 +243,17 @@ def test_a_writer_that_is_kept_open_waits_as_long_as_ever_after_a_long_wait_in_l
             time.sleep(1)
 
     holder = threading.Thread(target=hold)
-    with open_writer(database, settings) as insert:
+    said: list[str] = []
+    with (
+        _every_connection(lambda connection: connection.set_trace_callback(said.append)),
+        open_writer(database, settings) as insert,
+    ):
         holder.start()
         has_turn.wait()
         insert(("after a long wait",))
         holder.join()
+        left, again = (int(sql.rpartition(" ")[2]) for sql in said if sql.startswith("PRAGMA busy_timeout"))
+        assert left < 2900 < again  # both waits together take no longer than the timeout
         with held(database):  # by one who knows of no line
             started = time.monotonic()
             with pytest.raises(sqlite3.OperationalError):

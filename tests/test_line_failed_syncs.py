@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,6 +20,10 @@ from sqlite_writes.scenarios.power_loss.replay import lose_power
 from sqlite_writes.table import INSERT_ROW
 
 from .conftest import STRACE
+from .line_tools import in_turn
+
+if TYPE_CHECKING:
+    from io import FileIO
 
 # What the only process of a recording writes.
 ROWS = [f"0.{row}" for row in range(4)]
@@ -169,6 +174,44 @@ def test_a_sync_by_a_descriptor_opened_after_ones_turn_began_covers_nothing_of_o
         late.write()
         assert late.sync_while_waited_for(one) == (None, None)
         assert syncs.calls == [late.descriptor(), one.descriptor()]
+
+
+def test_a_checkpoint_mends_the_hole(database: str, syncs: Syncs) -> None:
+    """SQLite begins the log anew after it."""
+    create_table(database, "grouped")
+    with closing(connect(database, "grouped")) as connection:
+
+        def write() -> None:
+            connection.execute(INSERT_ROW, ("row",))
+
+        syncs.fails = True
+        with pytest.raises(OSError, match="as if the disk had failed"):
+            in_turn(database, write)
+        syncs.fails = False
+        with pytest.raises(OSError, match="an earlier sync failed"):
+            in_turn(database, write)
+        connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+        in_turn(database, write)
+
+
+def test_a_log_that_cannot_be_opened_is_an_error_before_the_turn(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For it could not be synced."""
+    create_table(database, "grouped")
+    open_existing = line._open_existing
+
+    def open_no_log(path: str) -> FileIO:
+        if path.endswith("-wal"):
+            raise OSError(errno.EMFILE, "no descriptor is left")
+        return open_existing(path)
+
+    with closing(connect(database, "grouped")) as connection:
+        connection.execute("SELECT * FROM messages").fetchall()  # so that there is a log
+        monkeypatch.setattr(line, "_open_existing", open_no_log)
+        for turn in (write_turn(database), line.synced(database)):
+            with pytest.raises(OSError, match="no descriptor is left"):
+                turn.__enter__()
 
 
 def test_what_the_block_raises_does_not_hide_that_its_sync_failed(database: str, syncs: Syncs) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -92,7 +93,7 @@ def test_what_is_no_file_in_the_place_of_the_line_is_left_alone(what: str, table
             target.write_text("mine")
         path.symlink_to(target)
     before = path.lstat()
-    with pytest.raises(OSError, match=r"^[^\n]+$"):
+    with pytest.raises(OSError, match=r"^[^\n]+ the line of [^\n]+$"):
         write(table)
     assert path.lstat()[:9] == before[:9]
     assert not target.exists() or target.read_text() == "mine"
@@ -101,17 +102,18 @@ def test_what_is_no_file_in_the_place_of_the_line_is_left_alone(what: str, table
 
 @ROOT
 @pytest.mark.parametrize(
-    ("mode", "owner", "group", "said"),
+    ("like", "mode", "owner", "group", "said"),
     [
-        (0o644, STRANGER, 0, f"user {STRANGER}, who may not write"),
-        (0o666, 0, 0, "more may write it than"),
-        (0o664, 0, 0, "more may write it than"),
+        (0o644, 0o644, STRANGER, 0, f"user {STRANGER}, who may not write"),
+        (0o644, 0o666, 0, 0, "more may write it than"),
+        (0o644, 0o664, 0, 0, "more may write it than"),
+        (0o664, 0o664, 0, COMMON, "more may write it than"),
     ],
 )
 def test_a_line_that_others_have_a_say_in_than_in_the_database_is_refused(
-    mode: int, owner: int, group: int, said: str, table: str
+    like: int, mode: int, owner: int, group: int, said: str, table: str
 ) -> None:
-    os.chmod(table, 0o644)
+    os.chmod(table, like)
     write(table)
     os.chown(line_of(table), owner, group)
     line_of(table).chmod(mode)
@@ -206,6 +208,37 @@ def test_one_that_is_killed_while_it_makes_the_file_leaves_it_to_the_next(step: 
     made, like = line_of(table).stat(), os.stat(table)
     assert (made.st_mode, made.st_uid, made.st_gid) == (like.st_mode, like.st_uid, like.st_gid)
     assert len(list(Path(table).parent.glob(f"{line_of(table).name}-*"))) == 1
+
+
+@pytest.mark.parametrize("step", ["fchmod", "link"])
+def test_where_the_file_cannot_be_made_no_draft_is_left(step: str, table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(os, step, refuse)
+        with pytest.raises(PermissionError):
+            write(table)
+    assert list(Path(table).parent.glob("*-write-line*")) == []
+    write(table)
+
+
+@LINUX
+def test_one_who_cannot_call_the_next_has_written_all_the_same(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where no descriptor is left; the next one looks again."""
+    with write_turn(table):
+        thread = Thread(partial(write, table))
+        wait_until(lambda: came(table) == 1, "another stands in line")
+        monkeypatch.setattr(line._Place, "_ring", refuse)
+    thread.end()
+    assert row_count(table) == 1
+
+
+def test_an_error_that_somebody_keeps_does_not_keep_the_turn(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its traceback one keeps all that the call had; here a read fails when it has its turn."""
+    with monkeypatch.context() as patch:
+        patch.setattr(line._Place, "_last_write", refuse)
+        with pytest.raises(PermissionError) as kept:
+            write(table)
+    write(table, timeout=0)
+    assert kept.value.errno == errno.EPERM
 
 
 @pytest.mark.parametrize("without", ["epoll", "poll", "sockets", "RWF_APPEND"])
