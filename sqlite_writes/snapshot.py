@@ -35,6 +35,10 @@ class Snapshot:
     file: tuple[int, int] | None = None
     remarks: list[str] = field(default_factory=list)
 
+    def is_of(self, file: tuple[int, int] | None) -> bool:
+        """Whether it is of that file, as far as it is of one."""
+        return self.file in (None, file)
+
 
 def take_snapshot(writer: Writer, database: Database, start_method: str = "forkserver") -> Snapshot:
     """Read every row, and note which file it is; raises what ``rows_of`` raises."""
@@ -50,7 +54,7 @@ def take_snapshot_after(
     is the same and cannot be read is an error that says so: nobody knows which rows are there.
     """
     path = path_of(database)
-    if before.file in (None, file):
+    if before.is_of(file):
         try:
             return Snapshot(rows_of(writer, path, start_method), file)
         except (sqlite3.DatabaseError, WriterError, FileNotFoundError) as error:

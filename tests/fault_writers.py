@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,28 @@ class ThroughTwoLibraries(Good):
         with closing(apsw.Connection(connection.execute("PRAGMA database_list").fetchone()[2])) as other:
             other.execute("SELECT count(*) FROM notes").fetchall()
         super().insert(connection, row)
+
+
+class MeetsADamagedPage(Good):
+    """Each insert meets a page that was overwritten, and reading does not; ``hides_it``: insert says nothing of it."""
+
+    def __init__(self, hides_it: bool = False) -> None:
+        self.hides_it = hides_it
+
+    def create(self, database: str) -> None:
+        """Make the table with an index, and overwrite that."""
+        super().create(database)
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("CREATE INDEX lengths ON notes (length(text))")
+            ((page,),) = connection.execute("SELECT rootpage FROM sqlite_master WHERE type = 'index'")
+        with open(database, "r+b") as file:
+            file.seek((page - 1) * 4096)
+            file.write(b"\xff" * 8)
+
+    def insert(self, connection: sqlite3.Connection, row: Row) -> None:
+        """Meet it."""
+        with suppress(sqlite3.DatabaseError) if self.hides_it else nullcontext():
+            super().insert(connection, row)
 
 
 class OneLibraryEach(Good):

@@ -11,7 +11,8 @@ import sys
 import threading
 import time
 from collections import Counter
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,16 +24,20 @@ from sqlite_writes import (
     create_table_of,
     generate_example_rows,
     insert_rows_in_parallel,
+    resolve_writer,
 )
 from sqlite_writes.kept_open import insert_rows_kept_open
+from sqlite_writes.rate import measure_rate
+from sqlite_writes.snapshot import check_whole
 from sqlite_writes.table import CREATE_TABLE
 
 from .bad_writers import Good
 from .conftest import wait_until
+from .fault_writers import MeetsADamagedPage
 from .line_tools import Thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from sqlite_writes.driver import Value
     from sqlite_writes.table import Row
@@ -175,20 +180,63 @@ def test_a_damaged_file_is_an_error_though_all_rows_can_be_read(database: str, m
         insert_rows_in_parallel(database, generate_example_rows(3), "wal")
 
 
-def test_what_happened_to_the_file_of_another_writer_is_said_too(tmp_path: Path, marked: Living) -> None:
+@pytest.mark.parametrize("mishap", ["deleted", "replaced"])
+def test_what_happened_to_the_file_of_another_writer_is_said_too(mishap: str, tmp_path: Path, marked: Living) -> None:
+    """And nothing is written into what is there now, nor made where nothing is."""
     database = str(tmp_path / "notes.db")
     create_table_of(Good(), database)
-    thread = Thread(lambda: replace_once_written(Path(database)))
+    thread = Thread(partial(once_written, Path(database), mishap))
     report = insert_rows_kept_open(database, generate_example_rows(240), Good(), workers=4, deadline=30.0)
     thread.end()
     assert report.lost > 0
     assert any("was deleted, or replaced" in remark for remark in report.remarks)
+    if mishap == "deleted":
+        assert not os.path.exists(database)
+    else:
+        assert not any("examination" in row for (row,) in Good().rows(database))
 
 
-def replace_once_written(path: Path) -> None:
+def once_written(path: Path, mishap: str) -> None:
     wait_until(lambda: has_a_log(path), "some rows are written")
     path.with_name(f"{path.name}-wal").unlink()
-    other(path, "CREATE TABLE notes (text)").replace(path)
+    if mishap == "deleted":
+        path.unlink()
+    else:
+        other(path, "CREATE TABLE notes (text)").replace(path)
+
+
+def test_what_happened_to_the_file_is_said_of_a_rate_too(tmp_path: Path, marked: Living) -> None:
+    @contextmanager
+    def deleted(database: str) -> Iterator[None]:
+        thread = Thread(partial(once_written, Path(database), "deleted"))
+        yield
+        thread.end()
+
+    report = measure_rate("wal", 200, 0.8, directory=tmp_path, workers=4, keep_open=True, around=deleted)
+    assert report.wrong["lost"] > 0
+    assert any("was deleted, or replaced" in remark for remark in report.begun.remarks)
+
+
+@pytest.mark.parametrize("hides_it", [False, True])
+def test_a_page_that_only_inserts_meet_is_found_damaged(hides_it: bool, database: str, marked: Living) -> None:
+    """In a file of another writer, and one that is large, when rows failed by it, or are lost because it was hidden."""
+    create_table_of(writer := MeetsADamagedPage(hides_it), database)
+    with pytest.raises(sqlite3.DatabaseError, match=r"after the burst SQLite finds the database '.*' damaged"):
+        insert_rows_in_parallel(database, generate_example_rows(2), writer)
+
+
+def test_a_page_that_only_inserts_meet_is_found_damaged_after_a_rate_too(tmp_path: Path, marked: Living) -> None:
+    with pytest.raises(sqlite3.DatabaseError, match="damaged"):
+        measure_rate(MeetsADamagedPage(), 50, 0.4, directory=tmp_path, workers=2)
+
+
+def test_what_is_locked_or_is_no_database_is_not_called_damaged(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    create_table(database)
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, timeout=0))
+    with closing(sqlite3.connect(database, isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        check_whole(resolve_writer("default"), database, is_suspect=True)
+    check_whole(resolve_writer("default"), text(Path(database)), is_suspect=True)
 
 
 @pytest.mark.parametrize("settings", ["default", "patient"])
