@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import sys
 import threading
@@ -174,6 +175,11 @@ class RaisesWhatCannotBePickled(Good):
 class Exits(Good):
     def insert(self, connection: sqlite3.Connection, row: Row) -> None:
         os._exit(7)
+
+
+class IsKilled(Good):
+    def insert(self, connection: sqlite3.Connection, row: Row) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class EndsTheProgram(Good):

@@ -11,19 +11,21 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections import Counter
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from sqlite_writes.command_line.around import commands_around
 from sqlite_writes.folders import PREFIX, fresh_folder
 
-from .conftest import PROJECT, READS_PROC, scratch_folder, wait_until
+from .conftest import PROJECT, READS_PROC, run_script, scratch_folder, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,6 +162,79 @@ def test_what_a_killed_process_left_is_removed_by_the_next_and_what_is_in_use_is
             there = {path.name for path in tmp_path.iterdir()}
             assert there == {Path(in_use).name, Path(another).name, f"{PREFIX}young", "mine"}
     assert {path.name for path in tmp_path.iterdir()} == {f"{PREFIX}young", "mine"}
+
+
+def interrupt_after(act: Callable[..., Any]) -> Callable[..., Any]:
+    """Do the same, and be interrupted at once."""
+
+    def interrupted(*arguments: Any, **named: Any) -> Any:
+        done = act(*arguments, **named)
+        signal.raise_signal(signal.SIGINT)  # in this thread, which may have it blocked
+        return done
+
+    return interrupted
+
+
+def test_ctrl_c_while_a_folder_is_made_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "mkdtemp", interrupt_after(tempfile.mkdtemp))
+    with pytest.raises(KeyboardInterrupt), fresh_folder(tmp_path):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_while_a_command_around_a_burst_starts_ends_it(monkeypatch: pytest.MonkeyPatch, marked: Living) -> None:
+    monkeypatch.setattr(os, "posix_spawn", interrupt_after(os.posix_spawn))
+    with pytest.raises(KeyboardInterrupt), commands_around("exec sleep 600", None, "writes.db"):
+        pass
+
+
+# A module that is long in being imported, and in the end cannot be.
+SLOW = """
+import pathlib, time
+pathlib.Path("begun").touch()
+while not pathlib.Path("goes on").exists():
+    time.sleep(0.01)
+raise ImportError("in the end")
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "status", "said"), [((), 130, "interrupted: nothing is left running"), (("nohup",), 2, "in the end")]
+)
+def test_a_terminal_that_is_closed_ends_the_command_unless_nohup_started_it(
+    before: tuple[str, ...], status: int, said: str, tmp_path: Path, marked: Living
+) -> None:
+    (tmp_path / "slow.py").write_text(SLOW)
+    with subprocess.Popen(
+        [*before, *COMMAND, "burst", "2", "--writer", "slow:write", "--rows", "slow:texts"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        wait_until((tmp_path / "begun").exists, "it imports the module")
+        process.send_signal(signal.SIGHUP)
+        if before:
+            (tmp_path / "goes on").touch()
+        _, complaint = process.communicate(timeout=60)
+    assert process.returncode == status, complaint
+    assert said in complaint.splitlines()[-1]
+    assert "Traceback" not in complaint
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        ("lambda: os.kill(os.getpid(), signal.SIGTERM)", 130),
+        ("lambda: atexit.register(os.kill, os.getpid(), signal.SIGTERM) and 3", 3),
+    ],
+)
+def test_a_signal_as_the_command_begins_or_ends_gives_a_status_and_no_traceback(command: str, status: int) -> None:
+    script = f"import atexit, os, signal; from sqlite_writes import __main__ as program; program._run = {command}"
+    done = run_script(f"{script}; program.main()")
+    assert (done.returncode, done.stderr) == (status, "")
 
 
 def test_a_folder_without_locks_is_used_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from experiments.soak_faults import small_disk
 from experiments.stalled_holder import StopsOnce
 from sqlite_writes import Functions, pool_map
 from sqlite_writes.driver import sqlite3
@@ -257,6 +258,7 @@ def test_who_finds_nobody_free_begins_late_and_in_the_end_not_at_all(tmp_path: P
         (bad_writers.ForgetsToCommit(), "lost", None),
         (bad_writers.RaisesWhatCannotBePickled(), "failed", "HiddenError"),
         (bad_writers.Exits(), "failed", "exited with status 7"),
+        (bad_writers.IsKilled(), "failed", "killed by SIGKILL"),
         (bad_writers.LetsTheChildReturn(), None, None),
         (Functions("tests.rate_workers:no_such", "tests.rate_workers:no_such"), None, None),
     ],
@@ -271,6 +273,16 @@ def test_what_goes_wrong_is_said(writer: Any, kind: str | None, reason: str | No
         assert report.wrong == ({kind: report.attempted} if kind else {})
         assert report.errors == ({reason: report.attempted} if reason else {})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_says_nothing_about_the_writer(tmp_path: Path, marked: Living) -> None:
+    with small_disk(tmp_path) as small:
+        if small is None:
+            pytest.skip("mounting is not allowed here")
+        free = os.statvfs(small)
+        (small / "filler").write_bytes(bytes(free.f_bavail * free.f_frsize - 48 * 1024))
+        with pytest.raises(OSError, match="no space left on the disk of"):
+            measure_rate("wal", 50, 0.5, directory=small, workers=4)
 
 
 def test_an_insert_that_hangs_has_failed_and_counts_as_late(tmp_path: Path, marked: Living) -> None:
