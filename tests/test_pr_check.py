@@ -182,6 +182,13 @@ def test_a_full_disk_and_a_second_check_are_refused(project: Project, capsys: py
     assert "is full: " in capsys.readouterr().err
 
 
+def test_a_report_that_does_not_fit_on_its_disk_is_one_line(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["HEAD", "HEAD", "--as-given", "--report", "/dev/full"]) == 4
+    assert re.fullmatch("pr_check: the disk is full: .*\n", capsys.readouterr().err)
+
+
 def test_a_head_that_breaks_the_benchmarks_themselves_is_a_failure(project: Project, tmp_path: Path) -> None:
     """They fail beside the base's package too, but those of the base do not."""
     project.commit((NUMBERS, "import itertools", "import nowhere\nimport itertools"))
@@ -191,8 +198,16 @@ def test_a_head_that_breaks_the_benchmarks_themselves_is_a_failure(project: Proj
 
 
 @READS_PROC
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
-@pytest.mark.parametrize("moment", ["building", "sampling"])
+@pytest.mark.parametrize(
+    ("moment", "ending"),
+    [
+        ("building", signal.SIGINT),
+        ("building", signal.SIGHUP),
+        ("building", signal.SIGKILL),
+        ("sampling", signal.SIGTERM),
+        ("sampling", signal.SIGKILL),
+    ],
+)
 def test_whatever_ends_it_nothing_is_left_running(
     moment: str, ending: signal.Signals, project: Project, marked: Living
 ) -> None:
