@@ -1,8 +1,9 @@
-"""Which room may import which: the picture in CONTRIBUTING.md, held against every import in the tree."""
+"""Which room may import which, as CONTRIBUTING.md draws it; and whether the tests are there that a page names."""
 
 from __future__ import annotations
 
 import ast
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -198,3 +199,12 @@ def test_the_dashboards_rooms_stand_in_one_order() -> None:
         assert "serve" not in {room_of(module, "dashboard") for module in imports(path)}
     serve = PROJECT / "dashboard" / "serve.py"
     assert not {room_of(module, "dashboard") for module in imports(serve)} & set(DASHBOARD)
+
+
+def test_the_tests_that_a_page_names_are_there() -> None:
+    """By their files; docs/own-code.md names those of the example."""
+    pages = [PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md"))]
+    texts = [path.read_text() for path in pages if path.name != "own-code.md"]
+    named = {name for text in texts for name in re.findall(r"`(?:tests/)?(test_\w+)(?:\.py)?`", text)}
+    assert len(named) > 20
+    assert named <= {path.stem for path in files(PROJECT / "tests")}
