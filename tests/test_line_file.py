@@ -220,6 +220,18 @@ def test_where_the_file_cannot_be_made_no_draft_is_left(step: str, table: str, m
     write(table)
 
 
+def test_of_two_who_make_the_file_at_once_the_first_has_made_it(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    link = os.link
+
+    def link_after_another(draft: str, path: str) -> None:
+        link(draft, path)
+        link(draft, path)
+
+    monkeypatch.setattr(os, "link", link_after_another)
+    write(table)
+    assert [path.name for path in Path(table).parent.glob("*-write-line*")] == [line_of(table).name]
+
+
 @LINUX
 def test_one_who_cannot_call_the_next_has_written_all_the_same(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As where no descriptor is left; the next one looks again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,7 @@ from sqlite_writes import (
     two_libraries,
     write_turn,
 )
-from sqlite_writes.testing import assert_writer_holds
+from sqlite_writes.testing import _message, assert_writer_holds
 
 from . import fault_writers
 from .conftest import READS_PROC
@@ -34,6 +35,13 @@ def test_one_process_with_two_sqlite_libraries_is_told_so(database: str, marked:
     assert any("through two SQLite libraries (sqlite3, apsw" in remark for remark in report.remarks), report
     with pytest.raises(AssertionError, match=r"noticed: this process has .* open through two SQLite libraries"):
         assert_writer_holds(writer, 2, database=database)
+
+
+def test_a_way_that_kept_all_rows_through_two_libraries_does_not_hold(table: str, marked: Living) -> None:
+    """The next time it may not."""
+    report = insert_rows_in_parallel(table, generate_example_rows(2), "wal")
+    assert _message(report) == ""
+    assert "two SQLite libraries" in _message(replace(report, remarks=(two_libraries.in_words(table),)))
 
 
 @pytest.fixture(params=["apsw", "pysqlite3.dbapi2"])
