@@ -367,6 +367,7 @@ WRONG = {
     ("burst", "3", "--seed", "x"): "'x' is not a valid integer",
     ("burst", "3", "--p99", "100"): "'100' is no time such as 100ms",
     ("burst", "3", "--deadline", "soon"): "'soon' is no time such as 100ms",
+    ("burst", "3", "--deadline", "2000m"): "'2000m' is no time such as 100ms",
     ("burst", "3", "--max-failed", "-1"): "-1 is not in the range",
     ("burst", "3", "--export-json", "no/where.json"): "'no/where.json' cannot be written",
     ("burst", "3", "--export-markdown", "."): "'.' cannot be written",

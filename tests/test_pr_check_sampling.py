@@ -302,9 +302,15 @@ def test_nobody_works_behind_a_gate_that_was_not_opened(parts_done: mmap.mmap) -
     assert bytes(parts_done) == bytes([1, 1, 0, 0, 0, 0])
 
 
+SESSION = "import subprocess, time; subprocess.Popen(['sleep', '600'], start_new_session=True); time.sleep(600)"
+
+
 @READS_PROC
-def test_a_sample_that_hangs_is_ended_with_all_that_it_started(sides: Callable[..., Side]) -> None:
-    side = sides(BY_NAME["an insert that hangs"])
+@pytest.mark.parametrize(
+    "mutant", [BY_NAME["an insert that hangs"], Mutant("a session of its own", WRITERS, *_before(SESSION), "", "")]
+)
+def test_a_sample_that_hangs_is_ended_with_all_that_it_started(mutant: Mutant, sides: Callable[..., Side]) -> None:
+    side = sides(mutant)
     side.prepare()
     side.await_start()
     answer = side.ask(FEW.sample, FEW.arguments, 2.0)
