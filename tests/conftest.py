@@ -11,6 +11,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,7 @@ def marked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Living]:
 
     At the end of the test, whatever it was, none may be left.
     """
+    resource_tracker.ensure_running()  # one process for all tests, whichever is the first to need it
     mark = f"SQLITE_WRITES_TEST={uuid.uuid4()}"
     monkeypatch.setenv(*mark.split("=", 1))
 

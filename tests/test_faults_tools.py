@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from multiprocessing import forkserver
 from typing import TYPE_CHECKING
 
 import pytest
@@ -217,8 +218,14 @@ def publish(project: Project, *before: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.fixture(scope="session")
+def parent_of_publishers() -> None:
+    """What ``Project.publish`` forks from, started before a test is marked: it outlives the test."""
+    forkserver.ensure_running()
+
+
 @pytest.fixture
-def measured(tmp_path: Path, marked: Living) -> Project:
+def measured(tmp_path: Path, parent_of_publishers: None, marked: Living) -> Project:
     """A repository with the results of one commit."""
     project = Project(tmp_path / "pages")
     project.commit()
