@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 # once takes a second or two, and on an idle one less than the first of these.
 _AT_ONCE, _BEFORE_TIMEOUT = 0.5, 4.0
 
-_TURN = "put `with sqlite_writes.write_turn(path):` around it"
+_PUT = "put `with sqlite_writes.write_turn(path):` around"
+_TURN = f"{_PUT} all of it, what it reads too"
 
 
 def advise(report: BurstReport) -> list[str]:
@@ -44,7 +45,7 @@ def advise(report: BurstReport) -> list[str]:
     if any(reason.startswith("SQLITE_CONSTRAINT") for reason in report.errors):
         advice.append(
             "where a key follows from what was read, others read the same: read it in the transaction that writes, "
-            f"after BEGIN IMMEDIATE; or, around both, {_TURN.removesuffix(' around it')}"
+            f"after BEGIN IMMEDIATE; or {_PUT} both"
         )
     if report.lost:
         advice.append(

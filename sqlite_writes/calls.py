@@ -14,7 +14,7 @@ from .pool import Outcome, pool_map
 from .writers.names import AnyWriter, resolve_writer
 from .writers.ours import Ours
 from .writers.warm_up import warm_up
-from .writers.writer import Writer, WriterEndedError, WriterError, as_insert_error, as_rows, name_of
+from .writers.writer import Functions, Writer, WriterEndedError, WriterError, as_insert_error, as_rows, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +48,8 @@ def rows_of(writer: Writer, database: Database, start_method: str = "forkserver"
     if isinstance(writer, Ours):
         return writer.rows(database)
     read: Callable[[str], list[Row]] = partial(_rows, writer)
-    return call_in_fresh_process(f"rows of {name_of(writer)}", read, path_of(database), start_method)
+    what = f"rows ({writer.reader})" if isinstance(writer, Functions) else f"rows of {name_of(writer)}"
+    return call_in_fresh_process(what, read, path_of(database), start_method)
 
 
 def prepare(writer: Writer) -> None:

@@ -32,6 +32,8 @@ def path_of(database: Database) -> str:
         raise ValueError(f"database {path!r} is not the path of a file, as a string or a path object")
     if path[:5] == "file:":
         raise ValueError(f"database {path!r} is a URI: give the path of the file (of one so named: './{path}')")
+    if path == ":memory:":
+        raise ValueError(f"database {path!r} is in memory, where no other process can write to it")
     if "\0" in path:
         raise ValueError(f"database {path!r} has a NUL in it, which no path has")
     return path

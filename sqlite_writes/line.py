@@ -453,8 +453,8 @@ def synced(database: Database) -> Iterator[None]:
 def real_path(database: Database) -> str:
     """Return the absolute path by which all writers name the files beside the database, whatever links they came by.
 
-    ``FileNotFoundError`` if there is no such file; ``NotImplementedError`` where it cannot be locked so, on Windows
-    and on a file system that is shared with other machines, as far as Linux tells.
+    ``FileNotFoundError`` if there is no such file, ``IsADirectoryError`` for a folder; ``NotImplementedError`` where it
+    cannot be locked so, on Windows and on a file system that is shared with other machines, as far as Linux tells.
     """
     if sys.platform == "win32":
         raise NotImplementedError("a line of writers needs flock, which Windows does not have")
@@ -463,6 +463,8 @@ def real_path(database: Database) -> str:
     if stat.S_ISLNK(found.st_mode):
         path = os.path.realpath(path)
         found = os.stat(path)
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "a database is a file", path)
     if (kind := _file_system(found.st_dev)) and _SHARED.fullmatch(kind):
         raise NotImplementedError(f"{path!r} is on a file system shared with other machines ({kind}): no lock holds")
     return path if path[0] == "/" else os.path.join(os.getcwd(), path)  # another thread may change the folder

@@ -70,8 +70,8 @@ def check_folder(database: Database) -> None:
     would drop every lock that this process holds on it (https://sqlite.org/howtocorrupt.html, section 2.2).
     """
     path = path_of(database)
-    if path in ("", ":memory:"):
-        raise ValueError(f"database {path!r} is not the path of a file that processes can share")
+    if not path:
+        raise ValueError("database '' is not the path of a file")
     folder = Path(path).absolute().parent
     if Path(path).is_dir():
         raise IsADirectoryError(f"database {path!r} is a directory, not a file")

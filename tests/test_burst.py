@@ -324,7 +324,7 @@ def test_databases_that_will_not_do_are_named(tmp_path: Path) -> None:
         (str(text), sqlite3.DatabaseError, f"{text}.*file is not a database"),
         (empty, sqlite3.OperationalError, "has no table messages"),
         (wal, ValueError, "is in journal mode wal, the settings want delete"),
-        (":memory:", ValueError, "':memory:' is not the path of a file"),
+        (":memory:", ValueError, "':memory:' is in memory"),
         ("", ValueError, "'' is not the path of a file"),
     ]:
         with pytest.raises(error, match=said):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -70,9 +71,14 @@ def test_a_librarys_writer_takes_such_a_path_too(tmp_path: Path, marked: Living)
         assert all(path.startswith(fault_writers.ODD) for path in there), there
 
 
-@pytest.mark.parametrize("name", ["file:app.db", "file:app.db?mode=ro", "file:///app.db", "file::memory:?cache=shared"])
-def test_a_uri_is_refused_in_one_line_and_no_file_of_that_name_is_made(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+URIS = ["file:app.db", "file:app.db?mode=ro", "file:///app.db", "file::memory:?cache=shared"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [*((name, "is a URI: give the path of the file") for name in URIS), (":memory:", "is in memory")]
+)
+def test_what_is_no_path_is_refused_in_one_line_and_no_file_of_that_name_is_made(
+    name: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     rows: list[Row] = [("x",)]
@@ -84,9 +90,15 @@ def test_a_uri_is_refused_in_one_line_and_no_file_of_that_name_is_made(
         lambda: insert_rows_kept_open(name, rows, "apsw", workers=1),
         lambda: write_turn(name).__enter__(),
     ):
-        with pytest.raises(ValueError, match="is a URI: give the path of the file"):
+        with pytest.raises(ValueError, match=rf"^database '{re.escape(name)}' {said}"):
             use()
     assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_has_no_turns(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError, match="a database is a file"), write_turn(tmp_path):
+        pass
+    assert not list(tmp_path.parent.glob("*-write-line"))
 
 
 def test_a_file_whose_name_begins_so_can_be_given_by_its_folder(tmp_path: Path, marked: Living) -> None:

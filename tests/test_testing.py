@@ -94,6 +94,13 @@ def test_rows_that_are_dictionaries_are_not_taken_for_their_keys(notes: str, mar
         assert_writes_hold(insert, rows, 2)
 
 
+def test_rows_that_cannot_be_read_are_told_by_the_name_of_what_reads_them(notes: str, marked: Living) -> None:
+    with pytest.raises(
+        WriterError, match=r"^rows \(tests\.note_writers:read\) fails: SQLITE_ERROR: no such table: notes$"
+    ):
+        assert_writes_hold(partial(note_writers.add_in_turn, notes), partial(note_writers.read, f"{notes}-other"), 2)
+
+
 def test_a_row_that_is_there_twice_is_told(notes: str, marked: Living) -> None:
     with pytest.raises(AssertionError, match="5 of 5 there more than once"):
         assert_writer_holds(bad_writers.WritesTwice(), 5, database=notes)

@@ -148,4 +148,6 @@ def _durability_of_settings(settings: Settings) -> tuple[str, str]:
         return "nearly", "each commit is synced, but a power loss may bring its journal back, which undoes the last one"
     if settings.synchronous == "normal" and settings.journal_mode == "wal":
         return "no", "a power loss may take the last commits"
-    return "no", "a power loss may take commits, or damage the file"
+    if settings.synchronous in ("normal", "off"):
+        return "no", "a power loss may take commits, or damage the file"
+    raise NotImplementedError(f"nothing is known here of synchronous {settings.synchronous!r}")

@@ -169,6 +169,11 @@ class Functions:
         found: Iterable[Any] = _function(self.rows_there)()
         return found
 
+    @property
+    def reader(self) -> str:
+        """The name of the second function."""
+        return self.rows_there if isinstance(self.rows_there, str) else name_of(self.rows_there)
+
     def warm_up(self) -> None:
         """Import the functions."""
         for function in (self.insert, self.rows_there):
