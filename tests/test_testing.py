@@ -94,6 +94,12 @@ def test_rows_that_are_dictionaries_are_not_taken_for_their_keys(notes: str, mar
         assert_writes_hold(insert, rows, 2)
 
 
+@pytest.mark.parametrize("names", [("tests.note_writers:ad", "tests.note_writers:read"), ("tests.nowhere:add", "x:y")])
+def test_a_wrong_name_is_told_before_any_burst(names: tuple[str, str], marked: Living) -> None:
+    with pytest.raises(WriterError, match=rf"^'{names[0]}' cannot be imported: [^\n]*$"):
+        assert_writes_hold(*names)
+
+
 def test_rows_that_cannot_be_read_are_told_by_the_name_of_what_reads_them(notes: str, marked: Living) -> None:
     with pytest.raises(
         WriterError, match=r"^rows \(tests\.note_writers:read\) fails: SQLITE_ERROR: no such table: notes$"

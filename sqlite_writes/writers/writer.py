@@ -155,7 +155,8 @@ class Functions:
     create_table: Callable[[], object] | str | None = None
 
     def create(self, _database: str) -> None:
-        """Call the third function, if there is one."""
+        """Import the functions, since a wrong name is best told before a burst; call the third, if there is one."""
+        self.warm_up()
         if self.create_table is not None:
             _function(self.create_table)()
 
