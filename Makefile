@@ -115,7 +115,7 @@ test: .venv/ready ## run every check: linters, types, tests
 	$(BIN)/mypy .
 	$(BIN)/zizmor --offline --quiet .github/workflows
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
-	$(BIN)/python -m pytest -n 4
+	$(BIN)/python -m pytest -n 5
 
 #: PYTHON=python3.12 at the first make: what .venv is made with
 # The tools need this Python; what asv measures may be older. PYTHON= names one. Else it is python3, or if that is too old

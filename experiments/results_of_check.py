@@ -18,6 +18,7 @@ from pr_check import inference
 from pr_check.findings import STATUS
 from pr_check.plan import PLAN
 
+from .bad_changes import MUTANTS
 from .laboratory import PROJECT
 
 if TYPE_CHECKING:
@@ -159,7 +160,8 @@ def _rare(every: list[Result]) -> str:
 
 
 def _mutants(checks: list[Result]) -> str:
-    newest = {one["name"]: one for one in checks}
+    known = {mutant.name for mutant in MUTANTS}
+    newest = {one["name"]: one for one in checks if one["name"] in known}
     older = sum(not _is_todays(one) for one in newest.values())
     caught = sum(one["verdict"] == one["expected"] for one in newest.values())
     named = sum(one["cause"] is not None for one in newest.values())
