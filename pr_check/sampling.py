@@ -108,11 +108,11 @@ class Sampling(Turns):
             self.progress("facts", 0.0)
 
     def sample_failures(self, until: float) -> None:
-        """Take bursts of many workers, in turns, the cheapest first, so often as there is time for."""
+        """Take bursts of many workers, in turns: each once however short the time, then so often as there is time."""
         self.evidence.failures = [Pairs(benchmark) for benchmark in self.plan.failures]
         while self.evidence.failures:
             for pairs in self.evidence.failures:
-                if time.monotonic() + (pairs.seconds_each if pairs.base else 0.0) > until:
+                if pairs.base and time.monotonic() + pairs.seconds_each > until:
                     return
                 self.add_pair(pairs)
                 self.progress("bursts of many workers", 0.0)

@@ -387,8 +387,15 @@ def test_bad_changes_are_found_with_their_cause(
     assert any(re.search(BY_NAME[name].cause, finding.cause) for finding in judgement.findings)
 
 
-def test_a_row_lost_where_it_is_read_first_is_counted(sides: Callable[..., Side]) -> None:
-    assert ask(sides(BY_NAME["a commit left out where a row is read first"]), READERS) == {"failed": 0, "lost": 50}
+def test_a_lost_row_is_found_however_short_the_time_is(unchanged: Side, sides: Callable[..., Side]) -> None:
+    """Each burst is taken once; here a commit is left out where a row is read first."""
+    forgetful = sides(BY_NAME["a commit left out where a row is read first"])
+    assert ask(forgetful, READERS) == {"failed": 0, "lost": 50}
+    sampled = sample(unchanged, forgetful, replace(PLAN, failures=(READERS,)))
+    sampled.sample_failures(until=0.0)
+    judgement = judge_evidence(sampled.evidence, [], PLAN)
+    assert judgement.verdict == "NEW FAILURE"
+    assert "50 of the rows lost without an error" in judgement.findings[0].cause
 
 
 def test_a_long_row_that_is_cut_is_an_altered_one(sides: Callable[..., Side]) -> None:
