@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from .check.bursts import burst as checked_burst
 from .check.bursts import bursts as bursts_in_turns
 from .common import (
-    BURSTS,
     SETTINGS,
     STORAGE,
     WORKERS,
@@ -39,8 +38,8 @@ USUAL = 100
 
 def count_of_bursts(workers: int, settings: str, wanted: int | None = None) -> int:
     """How many bursts a cell gets: fewer of the large ones, of which either hardly a row fails or many do."""
-    at_most = sys.maxsize if workers < 500 else 3 if workers < 1000 else min((BURSTS + 1) // 2, 2)
-    return bursts(settings, at_most, wanted)
+    count = bursts(settings, sys.maxsize if workers < 500 else 3, wanted)
+    return count if workers < 1000 else (count + 1) // 2
 
 
 def _timed(count: int, *cells: tuple[int, str]) -> Iterator[dict[str, Any]]:

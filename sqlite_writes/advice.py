@@ -17,6 +17,10 @@ _PUT = "put `with sqlite_writes.write_turn(path):` around"
 _TURN = f"{_PUT} all of it, what it reads too"
 
 
+# A key that is there already; Python 3.10 tells no more of a constraint than the first.
+_TAKEN = {"SQLITE_CONSTRAINT", *(f"SQLITE_CONSTRAINT_{key}" for key in ("PRIMARYKEY", "ROWID", "UNIQUE"))}
+
+
 def advise(report: BurstReport) -> list[str]:
     """What to change, a sentence each, by what was measured in this burst alone."""
     advice = []
@@ -42,7 +46,7 @@ def advise(report: BurstReport) -> list[str]:
             f"{len(refused) - len(soon)} waited {max(refused):.1f} s in vain, and a longer timeout moves only the "
             f"edge: {_TURN}"
         )
-    if any(reason.startswith("SQLITE_CONSTRAINT") for reason in report.errors):
+    if _TAKEN & set(report.errors):
         advice.append(
             "where a key follows from what was read, others read the same: read it in the transaction that writes, "
             f"after BEGIN IMMEDIATE; or {_PUT} both"

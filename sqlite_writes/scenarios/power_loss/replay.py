@@ -88,7 +88,7 @@ def lose_power_both_ways(
 ) -> tuple[Losses, Losses]:
     """Lose power in the same recordings with sure names, and again with unsure ones; so many states of each.
 
-    Takes half of the time of two calls of ``lose_power``, which says the rest.
+    Records half as often as two calls of ``lose_power``, which says the rest.
     """
     chance, sure, unsure = _chance(seed), Losses(), Losses()
     with _folder() as folder:
